@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The connections of one worker. Three arrays in one mapped region: buckets (tags and indices, one line), flows (one
+ * line each: all that a packet of an established connection touches) and setups (addresses, link layer and handshake,
+ * read when a connection starts, ends or is examined).
+ *
+ * Identity is a 64-bit SipHash of addresses, ports and VLAN under a secret key; the setup holds them in clear.
+ * Full      sw_flow_open() first sheds the oldest flow that is embryonic or closing, then refuses. Established flows
+ *           are never given up for a new one.
+ * Lists     every flow stands in one list by class (free, waiting for a server at retry n, embryonic native, closing,
+ *           established), in order of last change, so timers and shedding look at heads alone.
+ * Owner     one worker. Nobody else reads it.
+ */
+#ifndef SW_CORE_FLOW_TABLE_H
+#define SW_CORE_FLOW_TABLE_H
+
+#include <stddef.h>
+
+#include "../api/address.h"
+#include "../packet.h"
+
+#define SW_FLOW_NONE 0xffffffffu
+
+enum sw_flow_state {
+	SW_FLOW_FREE,
+	SW_FLOW_EMBRYONIC,   /* native: the server's SYN-ACK was seen, the client has not proven itself */
+	SW_FLOW_CONNECTING,  /* proxied: the client has proven itself, a SYN is on its way to the server */
+	SW_FLOW_ESTABLISHED,
+	SW_FLOW_CLOSING,     /* both FINs seen, or a RST */
+	SW_FLOW_OUTWARD,     /* the protected host connects outwards: its SYN was seen */
+};
+
+enum {
+	SW_FLOW_PROXIED = 0x01,       /* deltas apply */
+	SW_FLOW_FIN_CLIENT = 0x02,
+	SW_FLOW_FIN_SERVER = 0x04,
+	SW_FLOW_COUNTED = 0x08,       /* its source's and service's concurrent connections count it */
+	SW_FLOW_CHALLENGED = 0x10,    /* a new SYN of the same tuple was answered with a cookie: try cookies before windows */
+	SW_FLOW_TIMESTAMPS = 0x20,
+	SW_FLOW_DENIED = 0x40,        /* the source is denied or blocked under the policy in `checked` */
+	SW_FLOW_ADOPTED = 0x80,       /* learned in mid-stream: windows and scales are not known */
+};
+
+/* One direction of travel: what its sender last said. */
+struct sw_flow_peer {
+	uint32_t next;   /* sequence number behind the last byte it sent, in its own space as the other side sees it */
+	uint32_t acked;  /* the last acknowledgement number it sent */
+	uint32_t window; /* bytes it will take beyond `acked` */
+};
+
+struct sw_flow {
+	_Alignas(64) uint64_t hash;
+	uint32_t seq_delta;     /* cookie ISN - server ISN: added to the server's seq, taken from the client's ack and SACK */
+	uint32_t timestamp_delta; /* cookie TSval - server TSval: added to its TSval, taken from the client's TSecr */
+	uint8_t state;          /* enum sw_flow_state */
+	uint8_t flags;
+	uint8_t list;           /* which list it stands in */
+	int8_t server_scale;    /* the server's window scale; -1: none or not known */
+	int8_t promised_scale;  /* what the client believes it to be */
+	int8_t client_scale;    /* what the server was told */
+	uint16_t service_slot;
+	uint32_t last_seen;     /* coarse clock, see sw_coarse() */
+	uint32_t checked;       /* policy generation + block count under which the source was last looked up */
+	struct sw_flow_peer client, server; /* both in the space the client sees */
+	uint32_t record;        /* source record; SW_FLOW_NONE */
+};
+
+struct sw_flow_setup {
+	_Alignas(64) struct sw_address client, server;
+	uint16_t client_port, server_port; /* host order */
+	uint32_t vlan;
+	uint8_t link_layer[24];  /* Ethernet header with tags and EtherType, as from client to server */
+	uint8_t link_layer_bytes;
+	uint8_t is_ipv6;
+	uint8_t retries;
+	uint8_t link;            /* index of the wire it crosses */
+	uint32_t group;          /* slot, or SW_NONE: whose concurrent connections count it */
+	uint32_t client_isn, cookie_isn;
+	uint32_t cookie_tsval, client_tsval;
+	uint16_t client_mss, client_window;
+	int8_t window_scale;     /* the client's, as the cookie says; -1 none */
+	uint8_t sack, timestamps, ecn;
+	uint32_t held_first, held_last; /* held packets, SW_FLOW_NONE: none */
+	uint16_t held_count, reserved;
+	uint32_t held_bytes;
+	uint64_t deadline;       /* TSC: of the current retry */
+	uint64_t opened;         /* TSC */
+	uint32_t next, previous; /* in its list */
+};
+
+enum sw_flow_list {
+	SW_LIST_FREE,
+	SW_LIST_EMBRYONIC,
+	SW_LIST_CLOSING,
+	SW_LIST_ESTABLISHED,
+	SW_LIST_CONNECTING, /* + retry number */
+	SW_LIST_RETRIES_MAX = 8,
+	SW_LISTS = SW_LIST_CONNECTING + SW_LIST_RETRIES_MAX
+};
+
+enum { SW_FLOW_WAYS = 8 };
+
+struct sw_flow_bucket {
+	_Alignas(64) uint16_t tags[SW_FLOW_WAYS]; /* 0: free */
+	uint32_t flows[SW_FLOW_WAYS];
+};
+
+struct sw_flow_table {
+	struct sw_flow_bucket *buckets; /* bucket_mask + 1 */
+	struct sw_flow *flows;          /* capacity */
+	struct sw_flow_setup *setups;   /* capacity */
+	uint64_t bucket_mask;
+	uint32_t capacity, used;
+	struct {
+		uint32_t head, tail, count;
+	} lists[SW_LISTS];
+};
+
+/* Bytes of one mapping that holds all three arrays for `capacity` flows. */
+size_t sw_flow_table_bytes(uint32_t capacity);
+/* `memory`: that many bytes, aligned to 64, zeroed. */
+void sw_flow_table_init(struct sw_flow_table *t, void *memory, uint32_t capacity);
+
+static inline uint16_t sw_flow_tag(uint64_t hash)
+{
+	return (uint16_t)(hash >> 48 | 1);
+}
+
+static inline struct sw_flow_bucket *sw_flow_bucket_first(const struct sw_flow_table *t, uint64_t hash)
+{
+	return &t->buckets[hash & t->bucket_mask];
+}
+
+static inline struct sw_flow_bucket *sw_flow_bucket_second(const struct sw_flow_table *t, uint64_t hash)
+{
+	return &t->buckets[(hash >> 20 ^ hash >> 41) & t->bucket_mask];
+}
+
+/* Index, or SW_FLOW_NONE. */
+uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash);
+/* A zeroed flow and setup in `list`, or SW_FLOW_NONE when both buckets or the pool are full. The caller sheds first. */
+uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_list list);
+void sw_flow_remove(struct sw_flow_table *t, uint32_t index);
+/* To the tail of `list`, from wherever it stands. */
+void sw_flow_move(struct sw_flow_table *t, uint32_t index, unsigned int list);
+
+_Static_assert(sizeof(struct sw_flow) == 64, "a packet of an established connection touches one line of it");
+_Static_assert(sizeof(struct sw_flow_bucket) == 64, "one line");
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The parsed view of a frame: made once by core/frame.c, read by every stage. Offsets count from the first byte of the
+ * frame. Numbers are in host order; addresses in network order. No pointer: a view stays right when the frame is
+ * copied. The frame itself is the stage's to change.
+ */
+#ifndef SW_PACKET_H
+#define SW_PACKET_H
+
+#include "api/address.h"
+#include "api/verdicts.h"
+
+enum {
+	SW_BURST = 32, /* packets that go through the stages together; also the lanes of the cookie batch */
+};
+
+enum sw_packet_kind {
+	SW_PACKET_OTHER,      /* no TCP, no ICMP error, or nothing that can be classified: forwarded untouched */
+	SW_PACKET_TCP,        /* header and options are whole; first fragments too (is_fragment) */
+	SW_PACKET_ICMP_ERROR, /* ICMP error whose inner packet is TCP with at least its first 8 bytes */
+	SW_PACKET_FRAGMENT,   /* later fragment (offset > 0) of IPv4 or IPv6: addresses only */
+	SW_PACKET_MALFORMED,  /* addresses are right, the rest is not: `reason`. Dropped if an address is protected */
+};
+
+enum {
+	SW_TCP_FIN = 0x01,
+	SW_TCP_SYN = 0x02,
+	SW_TCP_RST = 0x04,
+	SW_TCP_PSH = 0x08,
+	SW_TCP_ACK = 0x10,
+	SW_TCP_URG = 0x20,
+	SW_TCP_ECE = 0x40,
+	SW_TCP_CWR = 0x80,
+};
+
+struct sw_packet {
+	/*
+	 * Client is the host outside, server the host inside, in both directions: an outside frame's source is the
+	 * client, an inside frame's destination. Ports likewise, in host order.
+	 * ICMP_ERROR: those of the inner packet, seen the same way; the outer ones do not matter to us.
+	 */
+	struct sw_address client, server;
+	uint16_t client_port, server_port;
+	/* 802.1Q and QinQ: outer VLAN id | inner VLAN id << 16; each with SW_VLAN_PRESENT. 0: untagged. */
+	uint32_t vlan;
+	uint32_t seq, ack;
+	uint32_t tsval, tsecr;  /* when timestamp_offset is not 0 */
+	uint16_t l3_offset;     /* IP header; the EtherType stands 2 bytes before */
+	uint16_t l4_offset;     /* TCP header; ICMP_ERROR: ICMP header */
+	uint16_t payload_offset;
+	uint16_t payload_bytes; /* by the IP header, without Ethernet padding */
+	uint16_t frame_bytes;   /* by the IP header: l3_offset + IP length; what lies behind is padding */
+	uint16_t inner_l3_offset, inner_l4_offset; /* ICMP_ERROR */
+	uint16_t window;        /* as in the header, not scaled */
+	uint16_t timestamp_offset; /* of the TSval bytes; 0: no timestamp option */
+	uint16_t sack_offset;   /* of the first SACK block; 0: none */
+	uint8_t sack_blocks;
+	uint8_t tcp_flags;
+	uint8_t kind;           /* enum sw_packet_kind */
+	uint8_t reason;         /* enum sw_drop_reason, MALFORMED */
+	uint8_t is_ipv6, is_fragment;
+	uint8_t protocol;       /* of the IP payload, behind extension headers */
+	uint8_t side;           /* enum sw_side: where it came in */
+};
+
+#define SW_VLAN_PRESENT 0x8000u
+
+/* Sequence arithmetic modulo 2^32 (RFC 9293, 3.4). */
+static inline bool sw_seq_before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+#endif

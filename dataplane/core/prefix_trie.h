@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An immutable longest-prefix trie from addresses of both families to 31-bit values; value 0: no prefix holds it.
+ *
+ * The idea of Poptrie (Asai and Ohara, SIGCOMM 2015): a directly indexed root, then 64-way nodes whose children and
+ * leaves lie packed, found by counting bits. Runs of equal leaves are stored once. A node with at most three runs keeps
+ * them in itself, which spares most lookups their last cache miss.
+ *
+ *   root[top bits]  = value, or SW_TRIE_NODE | node
+ *   node (32 bytes, never across a cache line)
+ *     children      bit s: slot s goes on at nodes[child_base + number of children before s]
+ *     runs          bit s: a run of equal leaves begins at slot s (slots with children do not count)
+ *     values[0..2]  the values of the runs; with more than three runs values[0] is where they begin in leaves[]
+ *
+ * IPv4 and IPv6 have a root each, and share nodes and leaves. No locks: read by any number of threads.
+ */
+#ifndef SW_CORE_PREFIX_TRIE_H
+#define SW_CORE_PREFIX_TRIE_H
+
+#include <stddef.h>
+
+#include "../api/policy_snapshot.h"
+
+#define SW_TRIE_NODE 0x80000000u
+
+enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
+
+struct sw_trie_node {
+	uint64_t children, runs;
+	uint32_t child_base;
+	uint32_t values[SW_TRIE_INLINE_RUNS];
+};
+
+struct sw_trie_root {
+	const uint32_t *slots; /* [1 << bits] */
+	uint32_t bits;         /* 1 to 24 */
+	uint32_t empty;        /* 1: every slot is 0 */
+};
+
+struct sw_prefix_trie {
+	struct sw_trie_root roots[2];
+	const struct sw_trie_node *nodes;
+	const uint32_t *leaves;
+	void *memory; /* the one allocation behind all of it */
+	size_t memory_bytes;
+};
+
+/* An address as a left-aligned 128-bit number; IPv4: its 32 bits come first. */
+struct sw_trie_key {
+	uint64_t high, low;
+};
+
+static inline struct sw_trie_key sw_trie_key_of(const struct sw_address *address, unsigned int *family)
+{
+	struct sw_trie_key key;
+	memcpy(&key.high, address->bytes, 8);
+	memcpy(&key.low, address->bytes + 8, 8);
+	key.high = __builtin_bswap64(key.high); /* little-endian machines only, as all that DPDK's PMDs here run on */
+	key.low = __builtin_bswap64(key.low);
+	const unsigned int ipv4 = key.high == 0 && key.low >> 32 == 0xffff;
+	if (ipv4) {
+		key.high = key.low << 32;
+		key.low = 0;
+	}
+	*family = ipv4 ? SW_TRIE_IPV4 : SW_TRIE_IPV6;
+	return key;
+}
+
+/* One node further: a value, or SW_TRIE_NODE | the next node. `slot`: the next 6 bits of the key. */
+static inline uint32_t sw_trie_step(
+	const struct sw_trie_node *node, const uint32_t *leaves, unsigned int slot)
+{
+	const uint64_t upto = 2ull << slot; /* 0 for slot 63, so that upto - 1 is all ones */
+	const uint64_t bit = 1ull << slot;
+	if (node->children & bit)
+		return SW_TRIE_NODE | (node->child_base + (uint32_t)__builtin_popcountll(node->children & (bit - 1)));
+	const unsigned int run = (unsigned int)__builtin_popcountll(node->runs & (upto - 1)) - 1;
+	if (__builtin_popcountll(node->runs) <= SW_TRIE_INLINE_RUNS)
+		return node->values[run];
+	return leaves[node->values[0] + run];
+}
+
+static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, const struct sw_address *address)
+{
+	unsigned int family;
+	struct sw_trie_key key = sw_trie_key_of(address, &family);
+	const struct sw_trie_root *root = &trie->roots[family];
+	uint32_t at = root->slots[key.high >> (64 - root->bits)];
+	unsigned int consumed = root->bits;
+	while (at & SW_TRIE_NODE) {
+		const unsigned int keep = consumed;
+		key.high = key.high << keep | key.low >> (64 - keep);
+		key.low <<= keep;
+		consumed = SW_TRIE_STRIDE;
+		at = sw_trie_step(&trie->nodes[at & ~SW_TRIE_NODE], trie->leaves, (unsigned int)(key.high >> 58));
+	}
+	return at;
+}
+
+/*
+ * values_out[i]: value of *addresses[i]; any count. All lookups walk in step and each prefetches its next node, so
+ * that the misses of a burst overlap.
+ */
+void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
+	unsigned int count, uint32_t *values_out);
+
+/* ---- building: may block, allocates; never called by a worker --------------------------------------------------- */
+
+struct sw_trie_prefix {
+	struct sw_prefix prefix;
+	uint32_t value; /* 1 to 0x7fffffff */
+	uint32_t reserved;
+};
+
+struct sw_allocator;
+
+/*
+ * `prefixes`: masked, sorted by address, then length; no (address, length) twice. An entry of length below 96 holds
+ * no IPv4 address. `allocator`: NULL for malloc. 0, or -ENOMEM (*trie is then zero).
+ */
+int sw_prefix_trie_build(struct sw_prefix_trie *trie, const struct sw_trie_prefix *prefixes, uint32_t count,
+	const struct sw_allocator *allocator);
+void sw_prefix_trie_free(struct sw_prefix_trie *trie, const struct sw_allocator *allocator);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which service a packet belongs to: (server address, server port) to an index into SW_SECTION_SERVICES.
+ *
+ * Rules    the longest prefix that has the port wins, and there the narrowest port range; of two equally narrow ones
+ *          the one that begins first, then the one that stands first in the snapshot. A prefix without the port falls
+ *          through to the next shorter one. An IPv6 prefix never holds an IPv4 address.
+ * Shape    a trie (prefix_trie.h) from addresses to zones, one for each distinct prefix; a hash from (zone, single
+ *          port) to service; for zones with ranges a sorted array of disjoint ones. A typical lookup costs a line of
+ *          the trie's root, the zone, and a line of the hash.
+ * Memory   one allocation for the trie, one for the rest; at most about 2 MiB at SW_TARGETS_MAX.
+ * Owner    who built it frees it, when no worker can hold it any more. Read by any number of threads.
+ */
+#ifndef SW_CORE_SERVICE_TABLE_H
+#define SW_CORE_SERVICE_TABLE_H
+
+#include "../packet.h"
+#include "allocator.h"
+#include "prefix_trie.h"
+
+struct sw_service_table;
+
+/*
+ * `targets`: as in a checked snapshot, in any order; read only during the call. `allocator`: NULL for malloc; copied.
+ * 0, or -ENOMEM with *out NULL. May block and allocates scratch memory: never called by a worker.
+ */
+int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
+	struct sw_service_table **out);
+void sw_service_table_free(struct sw_service_table *table); /* NULL is fine */
+size_t sw_service_table_bytes(const struct sw_service_table *table);
+
+/* `port` in host order. Service index, or SW_NONE: not protected. */
+uint32_t sw_service_table_lookup(const struct sw_service_table *table, const struct sw_address *server, uint16_t port);
+
+/* service_out[i] for (*servers[i], ports[i]); ports in host order. count: at most SW_BURST. */
+void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
+	const uint16_t *ports, unsigned int count, uint32_t *service_out);
+
+/* Is any port of this address protected: the question for fragments and for headers that cannot be read further. */
+bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address);
+
+#endif

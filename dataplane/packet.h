@@ -33,6 +33,18 @@ enum {
 	SW_TCP_CWR = 0x80,
 };
 
+/* TCP options that a segment carries; sw_packet.options, sw_tcp_options.present. */
+enum {
+	SW_OPTION_SACK_PERMITTED = 0x01,
+	SW_OPTION_TIMESTAMPS = 0x02,
+	SW_OPTION_SACK = 0x04,
+	SW_OPTION_MD5 = 0x08,       /* RFC 2385 */
+	SW_OPTION_AO = 0x10,        /* RFC 5925 */
+	SW_OPTION_FAST_OPEN = 0x20, /* RFC 7413, with its own number or the experimental one */
+	SW_OPTION_MPTCP = 0x40,     /* RFC 8684 */
+	SW_OPTION_UNKNOWN = 0x80,   /* any other */
+};
+
 struct sw_packet {
 	/*
 	 * Client is the host outside, server the host inside, in both directions: an outside frame's source is the
@@ -61,6 +73,9 @@ struct sw_packet {
 	uint8_t is_ipv6, is_fragment;
 	uint8_t protocol;       /* of the IP payload, behind extension headers */
 	uint8_t side;           /* enum sw_side: where it came in */
+	uint16_t mss;           /* of the MSS option; 0: none. TCP, any segment, though only a SYN's matters; likewise the two below */
+	int8_t window_scale;    /* 0 to 14; -1: no option */
+	uint8_t options;        /* SW_OPTION_... bits */
 };
 
 #define SW_VLAN_PRESENT 0x8000u

@@ -21,6 +21,7 @@
 	X(TCP_FLAGS_BAD, "tcp_flags_bad", "TCP flags that no stack sends: none, SYN with FIN or RST, FIN without ACK") \
 	X(TCP_PORT_ZERO, "tcp_port_zero", "TCP port 0") \
 	X(SOURCE_IMPOSSIBLE, "source_impossible", "source address that is multicast, broadcast, loopback, unspecified or the destination itself (LAND)") \
+	X(DESTINATION_IMPOSSIBLE, "destination_impossible", "TCP to a multicast or broadcast address, or in a multicast or broadcast frame") \
 	X(SYN_FRAGMENTED, "syn_fragmented", "SYN in a fragment, towards an armed service") \
 	X(TCP_AUTH_REFUSED, "tcp_auth_refused", "SYN with TCP-MD5 or TCP-AO towards an armed service, and the policy refuses these") \
 	X(DENIED, "denied", "source in the operator's deny list") \

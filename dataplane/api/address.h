@@ -62,8 +62,11 @@ static inline struct sw_address sw_address_mask(struct sw_address a, uint8_t len
 	return a;
 }
 
+/* An IPv6 prefix, be it ::/0, holds no IPv4 address. */
 static inline bool sw_prefix_contains(const struct sw_prefix *p, const struct sw_address *a)
 {
+	if (p->length < SW_IPV4_MAPPED_BITS && sw_address_is_ipv4(a))
+		return false;
 	const struct sw_address masked = sw_address_mask(*a, p->length);
 	return sw_address_equal(&masked, &p->address);
 }

@@ -19,6 +19,7 @@
  * `data`: aligned to 8 bytes (every mapping and every malloc is), of which `bytes` can be read.
  * 0, or with a text in `error` (NUL-terminated, names section[index].field, the value found and what was expected):
  *   -ENOTSUP  a snapshot of another version
+ *   -ENOMEM   no scratch memory
  *   -EINVAL   everything else
  * `error` may be NULL when error_bytes is 0. Cost: linear in the snapshot, plus one sort of names and slots.
  */

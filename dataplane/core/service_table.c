@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "service_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { LINE = 64, SLOTS_MIN = 16 };
+
+/* Zone 0 stands for "no prefix"; zones count from 1 and fit 16 bits (SW_TARGETS_MAX). */
+struct zone {
+	uint32_t parent; /* the zone of the next shorter prefix, or 0 */
+	uint32_t range_first, range_count;
+	uint32_t has_exact;
+};
+
+/* Disjoint ranges of a zone, sorted. */
+struct range {
+	uint16_t first, last;
+	uint32_t service;
+};
+
+/* Open addressing, at most a quarter full. Nobody but the operator fills it, so the hash needs no secret. */
+struct exact {
+	uint32_t key; /* zone << 16 | port; 0: free */
+	uint32_t service;
+};
+
+struct sw_service_table {
+	struct sw_prefix_trie trie; /* values: zones */
+	const struct zone *zones;
+	const struct exact *exact;
+	const struct range *ranges;
+	uint32_t exact_shift; /* 32 - log2 of the number of slots */
+	uint32_t exact_mask;
+	size_t memory_bytes;
+	struct sw_allocator allocator;
+};
+
+_Static_assert(SW_TARGETS_MAX < 65535, "a zone number fits the upper half of a key");
+
+/* ---- lookup ----------------------------------------------------------------------------------------------------- */
+
+static inline uint32_t exact_home(uint32_t key, uint32_t shift)
+{
+	return key * 0x9e3779b9u >> shift; /* multiplicative hashing (Knuth, TAOCP 3, 6.4) */
+}
+
+static inline uint32_t exact_key(uint32_t zone, uint16_t port)
+{
+	return zone << 16 | port;
+}
+
+static uint32_t find_exact(const struct sw_service_table *t, uint32_t key)
+{
+	uint32_t at = exact_home(key, t->exact_shift);
+	for (; t->exact[at].key; at = (at + 1) & t->exact_mask)
+		if (t->exact[at].key == key)
+			return t->exact[at].service;
+	return SW_NONE;
+}
+
+static uint32_t find_range(const struct range *ranges, uint32_t count, uint16_t port)
+{
+	uint32_t low = 0, high = count;
+	while (low < high) {
+		const uint32_t middle = low + (high - low) / 2;
+		if (ranges[middle].last < port)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && ranges[low].first <= port ? ranges[low].service : SW_NONE;
+}
+
+static inline uint32_t find_in_zones(const struct sw_service_table *t, uint32_t number, uint16_t port)
+{
+	uint32_t service = SW_NONE;
+	while (number && service == SW_NONE) {
+		const struct zone *zone = &t->zones[number];
+		if (zone->has_exact)
+			service = find_exact(t, exact_key(number, port));
+		if (service == SW_NONE && zone->range_count)
+			service = find_range(t->ranges + zone->range_first, zone->range_count, port);
+		number = zone->parent;
+	}
+	return service;
+}
+
+uint32_t sw_service_table_lookup(const struct sw_service_table *table, const struct sw_address *server, uint16_t port)
+{
+	return find_in_zones(table, sw_prefix_trie_lookup(&table->trie, server), port);
+}
+
+void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
+	const uint16_t *ports, unsigned int count, uint32_t *service_out)
+{
+	uint32_t zones[SW_BURST];
+
+	sw_prefix_trie_lookup_burst(&table->trie, servers, count, zones);
+	for (unsigned int i = 0; i < count; i++) {
+		__builtin_prefetch(&table->zones[zones[i]]);
+		__builtin_prefetch(&table->exact[exact_home(exact_key(zones[i], ports[i]), table->exact_shift)]);
+	}
+	for (unsigned int i = 0; i < count; i++)
+		service_out[i] = find_in_zones(table, zones[i], ports[i]);
+}
+
+bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address)
+{
+	return sw_prefix_trie_lookup(&table->trie, address) != 0;
+}
+
+size_t sw_service_table_bytes(const struct sw_service_table *table)
+{
+	return table->memory_bytes;
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------- */
+
+struct draft {
+	const struct sw_target **sorted; /* by prefix, then narrowness */
+	struct sw_trie_prefix *prefixes; /* of zone i + 1 */
+	struct zone *zones;
+	struct range *ranges;
+	struct exact *exact;
+	uint32_t *bounds, *owners, *next; /* of one zone's ranges, see flatten() */
+	uint32_t zone_count, range_count, exact_count, exact_slots, exact_shift;
+};
+
+static int compare_targets(const void *left, const void *right)
+{
+	const struct sw_target *a = *(const struct sw_target *const *)left, *b = *(const struct sw_target *const *)right;
+	int order = memcmp(&a->server.address, &b->server.address, sizeof(a->server.address));
+	if (!order)
+		order = (int)a->server.length - b->server.length;
+	if (!order)
+		order = (a->port_last - a->port_first) - (b->port_last - b->port_first);
+	if (!order)
+		order = (int)a->port_first - b->port_first;
+	if (!order)
+		order = a < b ? -1 : a > b;
+	return order;
+}
+
+static int compare_bounds(const void *left, const void *right)
+{
+	const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+	return a < b ? -1 : a > b;
+}
+
+static bool same_prefix(const struct sw_target *a, const struct sw_target *b)
+{
+	return a->server.length == b->server.length && sw_address_equal(&a->server.address, &b->server.address);
+}
+
+/* The first segment at or behind `at` that nobody owns; `next` is shortened on the way. */
+static uint32_t find_free(uint32_t *next, uint32_t at)
+{
+	while (next[at] != at) {
+		next[at] = next[next[at]];
+		at = next[at];
+	}
+	return at;
+}
+
+static uint32_t bound_index(const uint32_t *bounds, uint32_t count, uint32_t bound)
+{
+	const uint32_t *found = bsearch(&bound, bounds, count, sizeof(bound), compare_bounds);
+	return (uint32_t)(found - bounds);
+}
+
+/*
+ * Overlapping ranges, the narrowest first, become disjoint ones: the ports are cut at every bound, and each range
+ * takes the segments that no narrower one has taken.
+ */
+static void flatten(struct draft *d, struct zone *zone, const struct sw_target **targets, uint32_t count)
+{
+	uint32_t bound_count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		d->bounds[2 * i] = targets[i]->port_first;
+		d->bounds[2 * i + 1] = targets[i]->port_last + 1u;
+	}
+	qsort(d->bounds, (size_t)count * 2, sizeof(*d->bounds), compare_bounds);
+	for (uint32_t i = 0; i < count * 2; i++)
+		if (i == 0 || d->bounds[i] != d->bounds[i - 1])
+			d->bounds[bound_count++] = d->bounds[i];
+	for (uint32_t i = 0; i < bound_count; i++) {
+		d->owners[i] = SW_NONE;
+		d->next[i] = i;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t end = bound_index(d->bounds, bound_count, targets[i]->port_last + 1u);
+		uint32_t at = find_free(d->next, bound_index(d->bounds, bound_count, targets[i]->port_first));
+		for (; at < end; at = find_free(d->next, at)) {
+			d->owners[at] = targets[i]->service;
+			d->next[at] = at + 1;
+		}
+	}
+	zone->range_first = d->range_count;
+	for (uint32_t i = 0; i + 1 < bound_count; i++) {
+		struct range *last = d->range_count > zone->range_first ? &d->ranges[d->range_count - 1] : NULL;
+		if (d->owners[i] == SW_NONE)
+			continue;
+		if (last && last->service == d->owners[i] && last->last + 1u == d->bounds[i])
+			last->last = (uint16_t)(d->bounds[i + 1] - 1);
+		else
+			d->ranges[d->range_count++] = (struct range){.first = (uint16_t)d->bounds[i],
+				.last = (uint16_t)(d->bounds[i + 1] - 1), .service = d->owners[i]};
+	}
+	zone->range_count = d->range_count - zone->range_first;
+}
+
+static void insert_exact(struct draft *d, uint32_t key, uint32_t service)
+{
+	uint32_t at = exact_home(key, d->exact_shift);
+	while (d->exact[at].key && d->exact[at].key != key)
+		at = (at + 1) & (d->exact_slots - 1);
+	if (!d->exact[at].key)
+		d->exact[at] = (struct exact){.key = key, .service = service};
+}
+
+/* `targets`: all of one prefix, single ports first, as the order by narrowness has it. */
+static void build_zone(struct draft *d, const struct sw_target **targets, uint32_t count)
+{
+	const uint32_t number = ++d->zone_count;
+	struct zone *zone = &d->zones[number];
+	uint32_t single = 0;
+	d->prefixes[number - 1] = (struct sw_trie_prefix){.prefix = targets[0]->server, .value = number};
+	for (; single < count && targets[single]->port_first == targets[single]->port_last; single++)
+		insert_exact(d, exact_key(number, targets[single]->port_first), targets[single]->service);
+	zone->has_exact = single > 0;
+	if (single < count)
+		flatten(d, zone, targets + single, count - single);
+}
+
+/*
+ * Parents come before children in the order of prefixes, so the candidates are the zones around the one before, of the
+ * same family (IPv4 lies in the midst of IPv6).
+ */
+static void link_parents(struct draft *d)
+{
+	uint32_t before[2] = {0, 0};
+	for (uint32_t number = 1; number <= d->zone_count; number++) {
+		const struct sw_prefix *prefix = &d->prefixes[number - 1].prefix;
+		const bool ipv4 = prefix->length >= SW_IPV4_MAPPED_BITS && sw_address_is_ipv4(&prefix->address);
+		uint32_t parent = before[ipv4];
+		while (parent && !sw_prefix_contains(&d->prefixes[parent - 1].prefix, &prefix->address))
+			parent = d->zones[parent].parent;
+		d->zones[number].parent = parent;
+		before[ipv4] = number;
+	}
+}
+
+static int allocate_draft(struct draft *d, const struct sw_target *targets, uint32_t count)
+{
+	const size_t room = (size_t)count + 1;
+	d->sorted = calloc(room, sizeof(*d->sorted));
+	d->prefixes = calloc(room, sizeof(*d->prefixes));
+	d->zones = calloc(room, sizeof(*d->zones));
+	d->ranges = calloc(room * 2, sizeof(*d->ranges));
+	d->bounds = calloc(room * 2, sizeof(*d->bounds));
+	d->owners = calloc(room * 2, sizeof(*d->owners));
+	d->next = calloc(room * 2, sizeof(*d->next));
+	if (!d->sorted || !d->prefixes || !d->zones || !d->ranges || !d->bounds || !d->owners || !d->next)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		d->sorted[i] = &targets[i];
+		d->exact_count += targets[i].port_first == targets[i].port_last;
+	}
+	d->exact_slots = SLOTS_MIN;
+	while (d->exact_slots < d->exact_count * 4)
+		d->exact_slots *= 2;
+	d->exact_shift = 32 - (uint32_t)__builtin_ctz(d->exact_slots);
+	d->exact = calloc(d->exact_slots, sizeof(*d->exact));
+	return d->exact ? 0 : -ENOMEM;
+}
+
+static void free_draft(struct draft *d)
+{
+	free(d->sorted);
+	free(d->prefixes);
+	free(d->zones);
+	free(d->ranges);
+	free(d->exact);
+	free(d->bounds);
+	free(d->owners);
+	free(d->next);
+}
+
+static void fill_draft(struct draft *d, uint32_t count)
+{
+	qsort(d->sorted, count, sizeof(*d->sorted), compare_targets);
+	for (uint32_t first = 0, end; first < count; first = end) {
+		for (end = first + 1; end < count && same_prefix(d->sorted[first], d->sorted[end]);)
+			end++;
+		build_zone(d, d->sorted + first, end - first);
+	}
+	link_parents(d);
+}
+
+static size_t align_up(size_t bytes)
+{
+	return (bytes + LINE - 1) & ~(size_t)(LINE - 1);
+}
+
+/* Moves the draft into one allocation behind the table. */
+static struct sw_service_table *pack(const struct draft *d, const struct sw_allocator *allocator)
+{
+	const size_t zone_bytes = (d->zone_count + 1) * sizeof(*d->zones);
+	const size_t exact_bytes = d->exact_slots * sizeof(*d->exact);
+	const size_t range_bytes = d->range_count * sizeof(*d->ranges);
+	const size_t bytes = align_up(sizeof(struct sw_service_table)) + align_up(zone_bytes) + align_up(exact_bytes) +
+		align_up(range_bytes);
+	char *at = allocator ? allocator->allocate(allocator->context, bytes, LINE) : aligned_alloc(LINE, bytes);
+	struct sw_service_table *table = (struct sw_service_table *)at;
+	if (!table)
+		return NULL;
+	memset(table, 0, bytes);
+	at += align_up(sizeof(*table));
+	table->zones = memcpy(at, d->zones, zone_bytes);
+	at += align_up(zone_bytes);
+	table->exact = memcpy(at, d->exact, exact_bytes);
+	at += align_up(exact_bytes);
+	table->ranges = memcpy(at, d->ranges, range_bytes);
+	table->exact_shift = d->exact_shift;
+	table->exact_mask = d->exact_slots - 1;
+	table->memory_bytes = bytes;
+	if (allocator)
+		table->allocator = *allocator;
+	return table;
+}
+
+static void release(const struct sw_allocator *allocator, void *memory)
+{
+	if (allocator)
+		allocator->release(allocator->context, memory);
+	else
+		free(memory);
+}
+
+int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
+	struct sw_service_table **out)
+{
+	struct draft draft = {0};
+	struct sw_service_table *table = NULL;
+
+	*out = NULL;
+	int error = allocate_draft(&draft, targets, count);
+	if (error)
+		goto done;
+	fill_draft(&draft, count);
+	error = -ENOMEM;
+	table = pack(&draft, allocator);
+	if (!table)
+		goto done;
+	error = sw_prefix_trie_build(&table->trie, draft.prefixes, draft.zone_count, allocator);
+	if (error) {
+		release(allocator, table);
+		goto done;
+	}
+	table->memory_bytes += table->trie.memory_bytes;
+	*out = table;
+done:
+	free_draft(&draft);
+	return error;
+}
+
+void sw_service_table_free(struct sw_service_table *table)
+{
+	if (!table)
+		return;
+	const struct sw_allocator allocator = table->allocator;
+	const struct sw_allocator *own = allocator.release ? &allocator : NULL;
+	sw_prefix_trie_free(&table->trie, own);
+	release(own, table);
+}

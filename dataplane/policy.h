@@ -52,6 +52,8 @@ struct sw_policy {
 	uint32_t service_count, group_count;
 	struct sw_service_profile *service; /* [service_count] */
 	struct sw_group_profile *group;     /* [group_count] */
+	uint32_t *service_by_slot;          /* [slot_count] index into `service`, or SW_NONE */
+	uint32_t slot_count;                /* boot.services_max */
 	uint32_t level_count;
 	struct {
 		uint64_t high, low;             /* to be ANDed with the address, memory order, IPv4 [0] and IPv6 [1] */

@@ -16,6 +16,7 @@
 #include "packet.h"
 #include "policy.h"
 
+struct sw_idle;
 struct sw_wire_heartbeat;
 struct rte_rcu_qsbr;
 
@@ -132,6 +133,8 @@ struct sw_worker {
 	struct rte_ring *mail;                /* of struct sw_mail *, from housekeeping */
 	struct rte_mempool *pool;
 	struct sw_wire_heartbeat *heartbeat;  /* NULL where there is no XDP program */
+	struct sw_idle *idle;                 /* of this worker; idles[] of all, to wake them after a hand-over */
+	struct sw_idle *idles;
 	/* DPDK port id -> link * SW_SIDES + side; 0xff: not ours. */
 	uint8_t port_ends[RTE_MAX_ETHPORTS];
 
@@ -140,7 +143,8 @@ struct sw_worker {
 	struct sw_limiter_table limiter;
 	struct sw_source_record *records;     /* in the region */
 	uint32_t *free_records;               /* stack of free indices */
-	uint32_t record_count, free_record_count, next_record_id;
+	uint32_t record_count, free_record_count, next_record_id, proven_records;
+	uint32_t record_hand, record_sweep;   /* where looking for one to give up, and ageing, go on */
 	struct sw_budget *service_budgets;    /* [services_max] */
 	struct sw_budget *group_budgets;      /* [groups_max] */
 	struct sw_share *service_shares;      /* [services_max], written by housekeeping */
@@ -154,7 +158,9 @@ struct sw_worker {
 	uint32_t block_count;                 /* blocks set or lifted so far: makes flows look their source up again */
 	uint64_t next_timers_tsc;
 
-	/* Counters, in the region; `burst` gathers a burst's worth. */
+	/* Counters. The box's own are kept here and copied into the region at the end of each loop, so that a reader
+	 * finds them whole; the others stand in the region alone. */
+	struct sw_counters totals;
 	struct sw_worker_counters *counters;
 	struct sw_counters *services;         /* [services_max] */
 	uint64_t *entries;                    /* [entries_max] */

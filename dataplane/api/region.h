@@ -29,8 +29,9 @@ struct sw_counters {
 };
 
 /*
- * Written by one worker, at the end of each burst, between two increments of `version` (odd: being written).
- * Behind it, in this order: struct sw_counters services[services_max], uint64_t entries[entries_max] (packets that hit
+ * Written by one worker at the end of each loop, between two increments of `version` (odd: being written), so that
+ * `total` always adds up. The arrays behind it are written as packets pass: each word is whole and only grows (but
+ * HELD), sums over several words may be off by the packets of the moment. Behind it, in this order: struct sw_counters services[services_max], uint64_t entries[entries_max] (packets that hit
  * an allow, deny or block entry), struct sw_group_counters groups[groups_max].
  */
 struct sw_worker_counters {

@@ -39,6 +39,10 @@ enum {
 	SW_FLOW_TIMESTAMPS = 0x20,
 	SW_FLOW_DENIED = 0x40,        /* the source is denied or blocked under the policy in `checked` */
 	SW_FLOW_ADOPTED = 0x80,       /* learned in mid-stream: windows and scales are not known */
+	SW_FLOW_SENT_DATA = 0x100,    /* the server acknowledged data of the client */
+	SW_FLOW_SAW_CLIENT = 0x200,   /* `client` holds what it said */
+	SW_FLOW_SAW_SERVER = 0x400,   /* `server` likewise */
+	SW_FLOW_REFUSING = 0x800,     /* the server's host has another connection in mind: its next SYN goes out at once */
 };
 
 /* One direction of travel: what its sender last said. */
@@ -52,9 +56,8 @@ struct sw_flow {
 	_Alignas(64) uint64_t hash;
 	uint32_t seq_delta;     /* cookie ISN - server ISN: added to the server's seq, taken from the client's ack and SACK */
 	uint32_t timestamp_delta; /* cookie TSval - server TSval: added to its TSval, taken from the client's TSecr */
+	uint16_t flags;
 	uint8_t state;          /* enum sw_flow_state */
-	uint8_t flags;
-	uint8_t list;           /* which list it stands in */
 	int8_t server_scale;    /* the server's window scale; -1: none or not known */
 	int8_t promised_scale;  /* what the client believes it to be */
 	int8_t client_scale;    /* what the server was told */
@@ -63,6 +66,7 @@ struct sw_flow {
 	uint32_t checked;       /* policy generation + block count under which the source was last looked up */
 	struct sw_flow_peer client, server; /* both in the space the client sees */
 	uint32_t record;        /* source record; SW_FLOW_NONE */
+	uint32_t client_start;  /* first byte of data the client sent, or the first we saw */
 };
 
 struct sw_flow_setup {
@@ -74,6 +78,7 @@ struct sw_flow_setup {
 	uint8_t is_ipv6;
 	uint8_t retries;
 	uint8_t link;            /* index of the wire it crosses */
+	uint8_t list;            /* which list it stands in */
 	uint32_t group;          /* slot, or SW_NONE: whose concurrent connections count it */
 	uint32_t client_isn, cookie_isn;
 	uint32_t cookie_tsval, client_tsval;
@@ -136,6 +141,8 @@ static inline struct sw_flow_bucket *sw_flow_bucket_second(const struct sw_flow_
 	return &t->buckets[(hash >> 20 ^ hash >> 41) & t->bucket_mask];
 }
 
+/* A flow that may be it, by tag alone, to be prefetched; SW_FLOW_NONE: surely none. */
+uint32_t sw_flow_candidate(const struct sw_flow_table *t, uint64_t hash);
 /* Index, or SW_FLOW_NONE. */
 uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash);
 /* A zeroed flow and setup in `list`, or SW_FLOW_NONE when both buckets or the pool are full. The caller sheds first. */

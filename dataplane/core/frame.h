@@ -28,7 +28,7 @@ void sw_frame_parse(const uint8_t *frame, uint32_t bytes, enum sw_side side, str
 /* Whether the IPv4 header checksum (if there is one) and the TCP checksum are right; kind TCP, not a fragment. */
 bool sw_frame_checksums_ok(const uint8_t *frame, const struct sw_packet *p);
 
-/* The TCP checksum of the segment in host memory order, computed with its checksum field taken as zero. */
+/* What belongs in the checksum field of the segment, ready to be stored with memcpy; kind TCP, not a fragment. */
 uint16_t sw_frame_tcp_checksum(const uint8_t *frame, const struct sw_packet *p);
 
 #endif

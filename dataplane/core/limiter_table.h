@@ -88,8 +88,8 @@ static inline struct sw_limiter_entry *sw_limiter_find(const struct sw_limiter_t
 }
 
 /*
- * The entry of `hash`, taken over from the least deserving one when it is new (then fingerprint is set, note and tat
- * are 0, and *evicted holds what stood there, fingerprint 0 if it was free). NULL: all four ways are pinned.
+ * The entry of `hash`, taken over from the least deserving one when it is new (then fingerprint is set, note is 0,
+ * tat is now, and *evicted holds what stood there, fingerprint 0 if it was free). NULL: all four ways are pinned.
  */
 struct sw_limiter_entry *sw_limiter_insert(struct sw_limiter_table *t, uint64_t hash, uint64_t now,
 	struct sw_limiter_entry *evicted);

@@ -135,7 +135,7 @@ static inline uint32_t sw_cookie_epoch(uint64_t unix_s)
  */
 void sw_cookie_derive_key(const uint8_t master[SW_COOKIE_MASTER_BYTES], uint32_t epoch, struct sw_siphash_key *out);
 
-/* All of `out` for `epoch`; the keys that it held are overwritten, the ones no longer needed wiped. */
+/* All of `out`, for `epoch`; the keys that it held before are overwritten. */
 void sw_cookie_derive_keys(const uint8_t master[SW_COOKIE_MASTER_BYTES], uint32_t epoch, sw_siphash_burst_fn burst,
 	struct sw_cookie_keys *out);
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "flow_table.h"
+
+#include <emmintrin.h>
+
+/* Buckets for a load of at most one half: with two choices of eight ways, an overflow is then a matter of 10^-9. */
+static uint64_t bucket_count(uint32_t capacity)
+{
+	uint64_t n = 1;
+	while (n * SW_FLOW_WAYS < (uint64_t)capacity * 2)
+		n <<= 1;
+	return n;
+}
+
+size_t sw_flow_table_bytes(uint32_t capacity)
+{
+	return bucket_count(capacity) * sizeof(struct sw_flow_bucket) +
+		(size_t)capacity * (sizeof(struct sw_flow) + sizeof(struct sw_flow_setup));
+}
+
+static void list_append(struct sw_flow_table *t, uint32_t index, unsigned int list)
+{
+	struct sw_flow_setup *s = &t->setups[index];
+	s->previous = t->lists[list].tail;
+	s->next = SW_FLOW_NONE;
+	if (s->previous == SW_FLOW_NONE)
+		t->lists[list].head = index;
+	else
+		t->setups[s->previous].next = index;
+	t->lists[list].tail = index;
+	t->lists[list].count++;
+	t->setups[index].list = (uint8_t)list;
+}
+
+static void list_unlink(struct sw_flow_table *t, uint32_t index)
+{
+	const struct sw_flow_setup *s = &t->setups[index];
+	const unsigned int list = s->list;
+	if (s->previous == SW_FLOW_NONE)
+		t->lists[list].head = s->next;
+	else
+		t->setups[s->previous].next = s->next;
+	if (s->next == SW_FLOW_NONE)
+		t->lists[list].tail = s->previous;
+	else
+		t->setups[s->next].previous = s->previous;
+	t->lists[list].count--;
+}
+
+void sw_flow_table_init(struct sw_flow_table *t, void *memory, uint32_t capacity)
+{
+	const uint64_t buckets = bucket_count(capacity);
+
+	memset(t, 0, sizeof(*t));
+	t->buckets = memory;
+	t->bucket_mask = buckets - 1;
+	t->flows = (struct sw_flow *)(t->buckets + buckets);
+	t->setups = (struct sw_flow_setup *)(t->flows + capacity);
+	t->capacity = capacity;
+	for (unsigned int i = 0; i < SW_LISTS; i++)
+		t->lists[i].head = t->lists[i].tail = SW_FLOW_NONE;
+	for (uint32_t i = 0; i < capacity; i++)
+		list_append(t, i, SW_LIST_FREE);
+}
+
+/* Ways of `b` whose tag is `tag`, one bit each. */
+static inline unsigned int ways_with_tag(const struct sw_flow_bucket *b, uint16_t tag)
+{
+	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
+	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+	return (unsigned int)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) & 0xff;
+}
+
+static inline uint32_t find_in(const struct sw_flow_table *t, const struct sw_flow_bucket *b, uint64_t hash)
+{
+	for (unsigned int ways = ways_with_tag(b, sw_flow_tag(hash)); ways; ways &= ways - 1) {
+		const uint32_t index = b->flows[__builtin_ctz(ways)];
+		if (t->flows[index].hash == hash)
+			return index;
+	}
+	return SW_FLOW_NONE;
+}
+
+uint32_t sw_flow_candidate(const struct sw_flow_table *t, uint64_t hash)
+{
+	const struct sw_flow_bucket *b = sw_flow_bucket_first(t, hash);
+	unsigned int ways = ways_with_tag(b, sw_flow_tag(hash));
+
+	if (ways == 0) {
+		b = sw_flow_bucket_second(t, hash);
+		ways = ways_with_tag(b, sw_flow_tag(hash));
+	}
+	return ways ? b->flows[__builtin_ctz(ways)] : SW_FLOW_NONE;
+}
+
+uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash)
+{
+	const uint32_t index = find_in(t, sw_flow_bucket_first(t, hash), hash);
+	return index != SW_FLOW_NONE ? index : find_in(t, sw_flow_bucket_second(t, hash), hash);
+}
+
+uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_list list)
+{
+	struct sw_flow_bucket *first = sw_flow_bucket_first(t, hash), *second = sw_flow_bucket_second(t, hash);
+	const unsigned int free_first = ways_with_tag(first, 0), free_second = ways_with_tag(second, 0);
+	struct sw_flow_bucket *b = __builtin_popcount(free_second) > __builtin_popcount(free_first) ? second : first;
+	const unsigned int ways = b == second ? free_second : free_first;
+	const uint32_t index = t->lists[SW_LIST_FREE].head;
+
+	if (index == SW_FLOW_NONE || ways == 0)
+		return SW_FLOW_NONE;
+	list_unlink(t, index);
+	memset(&t->flows[index], 0, sizeof(t->flows[index]));
+	memset(&t->setups[index], 0, sizeof(t->setups[index]));
+	t->flows[index].hash = hash;
+	t->flows[index].record = SW_FLOW_NONE;
+	t->setups[index].group = SW_FLOW_NONE;
+	t->setups[index].held_first = t->setups[index].held_last = SW_FLOW_NONE;
+	list_append(t, index, list);
+	const unsigned int way = (unsigned int)__builtin_ctz(ways);
+	b->tags[way] = sw_flow_tag(hash);
+	b->flows[way] = index;
+	t->used++;
+	return index;
+}
+
+static bool remove_from(struct sw_flow_bucket *b, uint16_t tag, uint32_t index)
+{
+	for (unsigned int ways = ways_with_tag(b, tag); ways; ways &= ways - 1) {
+		const unsigned int way = (unsigned int)__builtin_ctz(ways);
+		if (b->flows[way] != index)
+			continue;
+		b->tags[way] = 0;
+		b->flows[way] = 0;
+		return true;
+	}
+	return false;
+}
+
+void sw_flow_remove(struct sw_flow_table *t, uint32_t index)
+{
+	struct sw_flow *f = &t->flows[index];
+	const uint16_t tag = sw_flow_tag(f->hash);
+
+	if (!remove_from(sw_flow_bucket_first(t, f->hash), tag, index))
+		remove_from(sw_flow_bucket_second(t, f->hash), tag, index);
+	list_unlink(t, index);
+	f->state = SW_FLOW_FREE;
+	f->hash = 0;
+	list_append(t, index, SW_LIST_FREE);
+	t->used--;
+}
+
+void sw_flow_move(struct sw_flow_table *t, uint32_t index, unsigned int list)
+{
+	list_unlink(t, index);
+	list_append(t, index, list);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of the parser share among themselves; nobody else includes it. */
+#ifndef SW_FRAME_INTERNAL_H
+#define SW_FRAME_INTERNAL_H
+
+#include "frame.h"
+
+#define sw_unlikely(x) __builtin_expect(!!(x), 0)
+#define sw_likely(x) __builtin_expect(!!(x), 1)
+
+enum {
+	SW_ETHERNET_BYTES = 14,
+	SW_IPV4_BYTES = 20, /* without options */
+	SW_IPV6_BYTES = 40,
+	SW_TCP_BYTES = 20,
+	SW_TCP_BYTES_MAX = 60,
+
+	/* https://www.iana.org/assignments/protocol-numbers */
+	SW_PROTO_HOP_BY_HOP = 0,
+	SW_PROTO_ICMP = 1,
+	SW_PROTO_TCP = 6,
+	SW_PROTO_ROUTING = 43,
+	SW_PROTO_FRAGMENT = 44,
+	SW_PROTO_AH = 51,
+	SW_PROTO_ICMPV6 = 58,
+	SW_PROTO_DESTINATION_OPTIONS = 60,
+};
+
+static inline uint16_t sw_load_be16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, 2);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap16(v);
+#endif
+	return v;
+}
+
+static inline uint32_t sw_load_be32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap32(v);
+#endif
+	return v;
+}
+
+static inline void sw_frame_malformed(struct sw_packet *out, enum sw_drop_reason reason)
+{
+	out->kind = SW_PACKET_MALFORMED;
+	out->reason = (uint8_t)reason;
+}
+
+/* Source and destination as client and server; `source_is_client` turns with the side. */
+static inline void sw_frame_addresses(struct sw_packet *out, struct sw_address source, struct sw_address destination,
+	bool source_is_client)
+{
+	out->client = source_is_client ? source : destination;
+	out->server = source_is_client ? destination : source;
+}
+
+static inline void sw_frame_ports(struct sw_packet *out, const uint8_t *tcp, bool source_is_client)
+{
+	const uint16_t source = sw_load_be16(tcp), destination = sw_load_be16(tcp + 2);
+
+	out->client_port = source_is_client ? source : destination;
+	out->server_port = source_is_client ? destination : source;
+}
+
+/* Where a chain of IPv6 headers led to. */
+struct sw_extension_walk {
+	uint32_t at;          /* of the header that is no extension, or of what lies behind a fragment header */
+	uint8_t protocol;     /* of what lies at `at` */
+	bool is_fragment;     /* there is a fragment header, and it is not that of an atomic fragment (RFC 6946) */
+	bool is_bad;
+	uint16_t fragment_at; /* offset of the fragment in its packet, bytes */
+	bool more_fragments;
+	uint32_t fragment_bytes; /* of the fragment: from behind its header to `end` */
+};
+
+/*
+ * From the header of kind `protocol` at `at` through all extension headers; `end` is the end of the packet, or of what
+ * there is of it. Stops behind the fragment header of a later fragment, whose further headers are in the first.
+ */
+struct sw_extension_walk sw_frame_walk_extensions(const uint8_t *frame, uint32_t at, uint32_t end, uint8_t protocol);
+
+/* l4_offset and frame_bytes are set; `inner_ipv6`: an ICMPv6 message. Makes `out` ICMP_ERROR, or leaves it OTHER. */
+void sw_frame_icmp(const uint8_t *frame, struct sw_packet *out, bool inner_ipv6);
+
+#endif

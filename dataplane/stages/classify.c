@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 2: which service a packet concerns. What concerns none is forwarded untouched; what concerns one goes to the
+ * worker that owns its client.
+ */
+#include "stage.h"
+
+#include "../core/service_table.h"
+
+/* A packet that names no port: later fragments, and headers that cannot be read that far. */
+static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const struct sw_packet *p = &b->packets[i];
+
+	if (!sw_service_table_address_protected(w->policy->services, &p->server)) {
+		b->verdicts[i] = SW_FORWARD;
+		return;
+	}
+	if (p->kind == SW_PACKET_MALFORMED)
+		sw_drop(b, i, p->reason);
+	else if (b->side == SW_OUTSIDE && w->policy->fragments == SW_FRAGMENTS_DROP)
+		sw_drop(b, i, SW_DROP_FRAGMENT_REFUSED);
+	else
+		b->verdicts[i] = SW_FORWARD;
+}
+
+/* Modes off and monitor never drop, whatever a packet looks like. */
+static void classify_malformed(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const uint8_t mode = sw_service_of(w, b, i)->mode;
+
+	if (mode == SW_MODE_OFF || mode == SW_MODE_MONITOR) {
+		b->verdicts[i] = SW_FORWARD;
+		if (mode == SW_MODE_MONITOR)
+			sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
+	} else {
+		sw_drop(b, i, b->packets[i].reason);
+	}
+}
+
+static void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const unsigned int owner = sw_owner(w->shared, &b->packets[i].client);
+
+	if (owner == w->id)
+		return;
+	if (rte_ring_sp_enqueue(w->handover[owner], b->mbufs[i]) == 0) {
+		b->verdicts[i] = SW_HANDED_OVER;
+		sw_count(w, SW_NONE, SW_COUNT_HANDED_OVER);
+	} else {
+		sw_drop(b, i, SW_DROP_HANDOVER_FULL);
+	}
+}
+
+void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
+{
+	const struct sw_address *servers[SW_BURST];
+	uint16_t ports[SW_BURST];
+	uint32_t services[SW_BURST];
+	uint8_t which[SW_BURST];
+	unsigned int n = 0;
+	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
+
+	for (unsigned int i = 0; i < b->count; i++) {
+		const struct sw_packet *p = &b->packets[i];
+		if (p->kind == SW_PACKET_TCP || p->kind == SW_PACKET_ICMP_ERROR ||
+			(p->kind == SW_PACKET_MALFORMED && p->server_port != 0)) {
+			servers[n] = &p->server;
+			ports[n] = p->server_port;
+			which[n++] = (uint8_t)i;
+		} else if (p->kind == SW_PACKET_OTHER) {
+			b->verdicts[i] = SW_FORWARD;
+		} else {
+			classify_by_address(w, b, i);
+		}
+	}
+	sw_service_table_lookup_burst(w->policy->services, servers, ports, n, services);
+	for (unsigned int k = 0; k < n; k++) {
+		const unsigned int i = which[k];
+		if (services[k] == SW_NONE) {
+			b->verdicts[i] = SW_FORWARD;
+			continue;
+		}
+		b->services[i] = services[k];
+		b->slots[i] = w->policy->service[services[k]].slot;
+		if (foreign)
+			hand_over(w, b, i);
+		if (b->verdicts[i] == SW_HANDED_OVER)
+			continue;
+		w->services[b->slots[i]].count[SW_COUNT_RX]++; /* the box's own was counted where the packet arrived */
+	}
+	for (unsigned int k = 0; k < n; k++)
+		if (b->verdicts[which[k]] == SW_PENDING && b->packets[which[k]].kind == SW_PACKET_MALFORMED)
+			classify_malformed(w, b, which[k]);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 3: the flow of every packet of a protected service. The keyed hash is computed for the whole burst at once, and
+ * each step touches memory that the step before has asked for.
+ */
+#include "stage.h"
+
+#include <rte_prefetch.h>
+
+struct lanes {
+	uint64_t words[SW_COOKIE_WORDS_MAX][SW_BURST];
+	uint8_t which[SW_BURST];
+	unsigned int count;
+};
+
+static inline uint64_t ports_and_vlan(const struct sw_packet *p)
+{
+	return (uint64_t)p->client_port << 48 | (uint64_t)p->server_port << 32 | p->vlan;
+}
+
+static void add_ipv4(struct lanes *l, const struct sw_packet *p, unsigned int i)
+{
+	uint32_t client, server;
+
+	memcpy(&client, p->client.bytes + 12, 4);
+	memcpy(&server, p->server.bytes + 12, 4);
+	l->words[0][l->count] = (uint64_t)server << 32 | client;
+	l->words[1][l->count] = ports_and_vlan(p);
+	l->which[l->count++] = (uint8_t)i;
+}
+
+static void add_ipv6(struct lanes *l, const struct sw_packet *p, unsigned int i)
+{
+	memcpy(&l->words[0][l->count], p->client.bytes, 8);
+	memcpy(&l->words[1][l->count], p->client.bytes + 8, 8);
+	memcpy(&l->words[2][l->count], p->server.bytes, 8);
+	memcpy(&l->words[3][l->count], p->server.bytes + 8, 8);
+	l->words[4][l->count] = ports_and_vlan(p);
+	l->which[l->count++] = (uint8_t)i;
+}
+
+static void hash_lanes(const struct sw_worker *w, struct sw_burst *b, const struct lanes *l, unsigned int words)
+{
+	uint64_t hashes[SW_BURST];
+
+	if (l->count == 0)
+		return;
+	w->keys->burst(&w->shared->flow_key, l->words, words, l->count, hashes);
+	for (unsigned int k = 0; k < l->count; k++) {
+		b->hashes[l->which[k]] = hashes[k];
+		rte_prefetch0(sw_flow_bucket_first(&w->flows, hashes[k]));
+		rte_prefetch0(sw_flow_bucket_second(&w->flows, hashes[k]));
+	}
+}
+
+static void find_lanes(const struct sw_worker *w, struct sw_burst *b, const struct lanes *l)
+{
+	for (unsigned int k = 0; k < l->count; k++) {
+		const uint32_t candidate = sw_flow_candidate(&w->flows, b->hashes[l->which[k]]);
+		if (candidate != SW_FLOW_NONE)
+			rte_prefetch0(&w->flows.flows[candidate]);
+	}
+	for (unsigned int k = 0; k < l->count; k++)
+		b->flows[l->which[k]] = sw_flow_find(&w->flows, b->hashes[l->which[k]]);
+}
+
+void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
+{
+	struct lanes ipv4, ipv6;
+	ipv4.count = ipv6.count = 0;
+
+	for (unsigned int i = 0; i < b->count; i++) {
+		const struct sw_packet *p = &b->packets[i];
+		if (b->verdicts[i] != SW_PENDING)
+			continue;
+		if (p->is_ipv6)
+			add_ipv6(&ipv6, p, i);
+		else
+			add_ipv4(&ipv4, p, i);
+	}
+	hash_lanes(w, b, &ipv4, 2);
+	hash_lanes(w, b, &ipv6, 5);
+	find_lanes(w, b, &ipv4);
+	find_lanes(w, b, &ipv6);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Stage 1: every frame of the burst to a struct sw_packet. */
+#include "stage.h"
+
+#include <rte_prefetch.h>
+
+#include "../core/frame.h"
+
+void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
+{
+	(void)w;
+	for (unsigned int i = 0; i < b->count; i++)
+		rte_prefetch0(sw_frame_of(b->mbufs[i]));
+	for (unsigned int i = 0; i < b->count; i++) {
+		struct rte_mbuf *m = b->mbufs[i];
+		/* Ports are set up without scatter; should a driver chain buffers all the same, what does not fit the first
+		 * counts as cut off. */
+		sw_frame_parse(sw_frame_of(m), m->data_len, b->side, &b->packets[i]);
+		b->verdicts[i] = SW_PENDING;
+		b->services[i] = SW_NONE;
+		b->slots[i] = SW_NONE;
+		b->flows[i] = SW_FLOW_NONE;
+	}
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What all stages share. A stage is one function over a burst: it looks at the packets that are still SW_PENDING,
+ * decides about those that are its business, and leaves the rest. Only pipeline.c knows the order. Everything runs on
+ * the worker's own lcore; no stage locks, allocates (but mbufs from the worker's pool), logs or calls the system.
+ */
+#ifndef SW_STAGE_H
+#define SW_STAGE_H
+
+#include <rte_byteorder.h>
+#include <rte_mbuf.h>
+
+#include "../verdict.h"
+#include "../worker.h"
+
+struct sw_burst {
+	unsigned int count;
+	unsigned int link;
+	enum sw_side side;
+	uint8_t verdicts[SW_BURST];     /* enum sw_verdict */
+	uint8_t reasons[SW_BURST];      /* enum sw_drop_reason, SW_DROP */
+	uint32_t services[SW_BURST];    /* index into policy->service; SW_NONE: not protected */
+	uint32_t slots[SW_BURST];       /* its slot, for counters; SW_NONE likewise */
+	uint32_t flows[SW_BURST];       /* index into the flow table; SW_FLOW_NONE */
+	uint32_t classes[SW_BURST];     /* source class, outside packets that need one */
+	uint64_t hashes[SW_BURST];      /* of the flow */
+	struct rte_mbuf *mbufs[SW_BURST];
+	struct sw_packet packets[SW_BURST];
+};
+
+/* The stages, in the order in which a packet meets them. */
+void sw_stage_parse(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over);
+void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_source(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_translate(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_verify(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_limit(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b);
+
+/* ---- verdicts and counters -------------------------------------------------------------------------------------- */
+
+static inline void sw_count(struct sw_worker *w, uint32_t slot, enum sw_count what)
+{
+	w->totals.count[what]++;
+	if (slot != SW_NONE)
+		w->services[slot].count[what]++;
+}
+
+static inline void sw_uncount(struct sw_worker *w, uint32_t slot, enum sw_count what)
+{
+	w->totals.count[what]--;
+	if (slot != SW_NONE)
+		w->services[slot].count[what]--;
+}
+
+static inline void sw_count_drop(struct sw_worker *w, uint32_t slot, enum sw_drop_reason reason)
+{
+	w->totals.dropped[reason]++;
+	if (slot != SW_NONE)
+		w->services[slot].dropped[reason]++;
+}
+
+static inline void sw_drop(struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+{
+	b->verdicts[i] = SW_DROP;
+	b->reasons[i] = (uint8_t)reason;
+}
+
+static inline const struct sw_service_profile *sw_service_of(const struct sw_worker *w, const struct sw_burst *b,
+	unsigned int i)
+{
+	return &w->policy->service[b->services[i]];
+}
+
+/* SYNs towards it are challenged. */
+static inline bool sw_armed(const struct sw_worker *w, uint32_t slot)
+{
+	return atomic_load_explicit(&w->shared->armed[slot], memory_order_relaxed) != 0;
+}
+
+/* Cookies may be on their way back to it. */
+static inline bool sw_accepts_cookies(const struct sw_worker *w, uint32_t slot)
+{
+	return sw_armed(w, slot) ||
+		(int64_t)(atomic_load_explicit(&w->shared->accept_until_tsc[slot], memory_order_relaxed) - w->now) > 0;
+}
+
+static inline const struct sw_promise *sw_promise_of(const struct sw_worker *w, uint32_t slot, bool is_ipv6)
+{
+	return &w->shared->promises[slot][is_ipv6][w->keys->epoch & 1];
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------------ */
+
+static inline uint8_t *sw_frame_of(struct rte_mbuf *m)
+{
+	return rte_pktmbuf_mtod(m, uint8_t *);
+}
+
+static inline void sw_put16(uint8_t *at, uint16_t host)
+{
+	const rte_be16_t v = rte_cpu_to_be_16(host);
+	memcpy(at, &v, 2);
+}
+
+static inline void sw_put32(uint8_t *at, uint32_t host)
+{
+	const rte_be32_t v = rte_cpu_to_be_32(host);
+	memcpy(at, &v, 4);
+}
+
+/*
+ * A TCP segment of the box's own. Everything in host order; options are given as they go on the wire.
+ * from_server: it claims to come from the server and goes to the client.
+ */
+struct sw_segment {
+	const struct sw_address *client, *server;
+	uint16_t client_port, server_port;
+	bool is_ipv6, from_server;
+	uint8_t flags;
+	uint16_t window;
+	uint32_t seq, ack;
+	const uint8_t *options;
+	unsigned int options_bytes; /* a multiple of 4 */
+};
+
+/*
+ * Writes IP and TCP headers, checksums included, at frame[l3_offset]; the link layer before it stands already, its
+ * EtherType as the family asks. Returns the length of the frame, padded to 60 bytes.
+ */
+unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const struct sw_segment *s);
+
+/* Exchanges the MAC addresses. */
+void sw_frame_turn(uint8_t *frame);
+
+/* Sets the length of a single-segment mbuf whose frame was rewritten. */
+static inline void sw_frame_resize(struct rte_mbuf *m, unsigned int bytes)
+{
+	m->data_len = (uint16_t)bytes;
+	m->pkt_len = bytes;
+	m->ol_flags = 0;
+}
+
+/*
+ * Turns the packet into a RST towards whoever sent it (RFC 9293, 3.10.7.1), if the RST budget has room: verdict
+ * SW_ANSWER. Otherwise, and for RSTs, dropped with `reason`.
+ */
+void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason);
+
+/* ---- transmit ---------------------------------------------------------------------------------------------------- */
+
+/* Queues a packet; the queue owns it from here. `kind` and `slot`: what to count it as, and where. */
+void sw_transmit_put(struct sw_worker *w, unsigned int link, enum sw_side side, struct rte_mbuf *m,
+	enum sw_transmit_kind kind, uint32_t slot);
+void sw_transmit_flush(struct sw_worker *w);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "core/prefix_table.h"
+#include "random_prefixes.h"
+
+/* What the contract says, by looking at every rule. */
+struct answer {
+	uint8_t kind;
+	uint32_t entry, group;
+};
+
+static struct answer ask_oracle(
+	const struct sw_prefix_rule *rules, uint32_t count, const struct sw_address *address, uint64_t now)
+{
+	struct answer answer = {SW_RULE_KINDS, SW_NONE, SW_NONE};
+	int length = -1, group_length = -1;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct sw_prefix_rule *r = &rules[i];
+		if (!sw_prefix_contains(&r->prefix, address))
+			continue;
+		if (r->kind == SW_RULE_GROUP) {
+			if (r->prefix.length > group_length) {
+				group_length = r->prefix.length;
+				answer.group = r->target;
+			}
+			continue;
+		}
+		if (r->kind == SW_RULE_BLOCK && r->until_unix_ns && r->until_unix_ns <= now)
+			continue;
+		if (r->prefix.length > length || (r->prefix.length == length && r->kind > answer.kind)) {
+			length = r->prefix.length;
+			answer.kind = r->kind;
+			answer.entry = r->target;
+		}
+	}
+	return answer;
+}
+
+static void assert_same(const struct sw_prefix_table *table, const struct sw_prefix_rule *rules, uint32_t count,
+	const struct sw_address *addresses, unsigned int address_count)
+{
+	static const uint64_t times[] = {0, 1000, 2000, 5000, UINT64_MAX};
+	for (unsigned int at = 0; at < address_count; at += SW_BURST) {
+		const struct sw_address *pointers[SW_BURST];
+		uint32_t classes[SW_BURST];
+		const unsigned int burst = address_count - at < SW_BURST ? address_count - at : SW_BURST;
+		for (unsigned int i = 0; i < burst; i++)
+			pointers[i] = &addresses[at + i];
+		sw_prefix_table_lookup_burst(table, pointers, burst, classes);
+		for (unsigned int i = 0; i < burst; i++) {
+			assert_int_equal(classes[i], sw_prefix_table_lookup(table, pointers[i]));
+			assert_true(classes[i] < table->class_count);
+			for (unsigned int t = 0; t < sizeof(times) / sizeof(times[0]); t++) {
+				const struct answer want = ask_oracle(rules, count, pointers[i], times[t]);
+				const struct sw_source_class *got = sw_prefix_table_class_now(table, classes[i], times[t]);
+				assert_int_equal(got->kind, want.kind);
+				assert_int_equal(got->entry, want.entry);
+				assert_int_equal(got->group, want.group);
+			}
+		}
+	}
+}
+
+static struct sw_prefix_table *build(const struct sw_prefix_rule *rules, uint32_t count)
+{
+	struct sw_prefix_table *table;
+	assert_int_equal(sw_prefix_table_build(rules, count, NULL, &table), 0);
+	assert_true(sw_prefix_table_bytes(table) > 0);
+	return table;
+}
+
+static void empty_table_holds_nothing(void **state)
+{
+	(void)state;
+	struct sw_prefix_table *table = build(NULL, 0);
+	const struct sw_address addresses[] = {address_of("0.0.0.0"), address_of("::"), address_of("255.255.255.255")};
+	assert_same(table, NULL, 0, addresses, 3);
+	assert_int_equal(table->class_count, 1);
+	sw_prefix_table_free(table);
+	sw_prefix_table_free(NULL);
+}
+
+static const struct {
+	const char *what;
+	struct {
+		const char *prefix;
+		uint8_t kind;
+		uint32_t target;
+		uint64_t until;
+	} rules[6];
+	const char *address;
+	uint64_t now;
+	struct answer want;
+} cases[] = {
+	{"default route of one family", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_DENY, 1, SW_NONE}},
+	{"::/0 holds no IPv4", {{"::/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
+	{"0.0.0.0/0 holds no IPv6", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "::1", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
+	{"IPv4 in the midst does not end ::/0", {{"::/0", SW_RULE_DENY, 1, 0}, {"9.0.0.0/8", SW_RULE_DENY, 2, 0},
+		{"2001:db8::/32", SW_RULE_GROUP, 3, 0}}, "2001:db8::1", 0, {SW_RULE_DENY, 1, 3}},
+	{"host route, IPv4", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.1.1.1", SW_RULE_ALLOW, 2, 0}}, "10.1.1.1", 0,
+		{SW_RULE_ALLOW, 2, SW_NONE}},
+	{"host route, IPv6", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::1", 0,
+		{SW_RULE_ALLOW, 2, SW_NONE}},
+	{"beside the host route", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::2", 0,
+		{SW_RULE_DENY, 1, SW_NONE}},
+	{"deny beats allow at equal length", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_DENY, 2, 0}},
+		"10.0.0.1", 0, {SW_RULE_DENY, 2, SW_NONE}},
+	{"block beats deny", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 8,
+		{SW_RULE_BLOCK, 2, SW_NONE}},
+	{"ended block uncovers the deny of its own prefix", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0},
+		{"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 9, {SW_RULE_DENY, 1, SW_NONE}},
+	{"ended blocks uncover the allow far above", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0},
+		{"10.0.0.0/16", SW_RULE_BLOCK, 2, 5}, {"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}}, "10.0.0.1", 9,
+		{SW_RULE_ALLOW, 1, SW_NONE}},
+	{"the outer block outlives the inner one", {{"10.0.0.0/16", SW_RULE_BLOCK, 2, 99},
+		{"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}}, "10.0.0.1", 9, {SW_RULE_BLOCK, 2, SW_NONE}},
+	{"a block without end", {{"10.0.0.0/8", SW_RULE_BLOCK, 2, 0}}, "10.0.0.1", UINT64_MAX, {SW_RULE_BLOCK, 2, SW_NONE}},
+	{"a longer group under a deny", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0},
+		{"10.2.0.0/16", SW_RULE_GROUP, 6, 0}}, "10.2.0.1", 0, {SW_RULE_DENY, 1, 6}},
+	{"the group of what an ended block uncovers", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0},
+		{"10.2.0.0/16", SW_RULE_BLOCK, 3, 9}, {"10.2.3.0/24", SW_RULE_GROUP, 6, 0}}, "10.2.3.4", 10, {SW_RULE_ALLOW, 1, 6}},
+};
+
+static void rules_combine_as_the_contract_says(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sw_prefix_rule rules[6];
+		uint32_t count = 0;
+		for (; count < 6 && cases[i].rules[count].prefix; count++)
+			rules[count] = (struct sw_prefix_rule){.prefix = prefix_of(cases[i].rules[count].prefix),
+				.kind = cases[i].rules[count].kind, .target = cases[i].rules[count].target,
+				.until_unix_ns = cases[i].rules[count].until};
+		count = sort_rules(rules, count);
+		struct sw_prefix_table *table = build(rules, count);
+		const struct sw_address address = address_of(cases[i].address);
+		const struct sw_source_class *got =
+			sw_prefix_table_class_now(table, sw_prefix_table_lookup(table, &address), cases[i].now);
+		if (got->kind != cases[i].want.kind || got->entry != cases[i].want.entry || got->group != cases[i].want.group)
+			fail_msg("%s: kind %u entry %u group %u", cases[i].what, got->kind, got->entry, got->group);
+		assert_same(table, rules, count, &address, 1);
+		sw_prefix_table_free(table);
+	}
+}
+
+/* Every length of both families over one address; asked at the first address that no longer belongs to each. */
+static void every_length_ends_where_it_should(void **state)
+{
+	(void)state;
+	for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct sw_prefix_rule rules[129] = {0};
+		struct sw_address asked[130];
+		const struct sw_address host = address_of(ipv6 ? "2a5a:a5a5:5a5a:a5a5:5a5a:a5a5:5a5a:a5a5" : "165.90.165.90");
+		uint32_t count = 0;
+		for (unsigned int length = ipv6 ? 0 : SW_IPV4_MAPPED_BITS; length <= 128; length++, count++) {
+			rules[count].prefix = (struct sw_prefix){.address = sw_address_mask(host, (uint8_t)length), .length = (uint8_t)length};
+			rules[count].kind = (uint8_t)(length % 3 == 0 ? SW_RULE_GROUP : length % 3 == 1 ? SW_RULE_DENY : SW_RULE_BLOCK);
+			rules[count].target = length;
+			rules[count].until_unix_ns = rules[count].kind == SW_RULE_BLOCK ? 1000 + length : 0;
+			asked[count] = host;
+			if (length < 128)
+				asked[count].bytes[length / 8] = (uint8_t)(host.bytes[length / 8] ^ 0x80 >> length % 8);
+		}
+		struct sw_prefix_table *table = build(rules, sort_rules(rules, count));
+		assert_same(table, rules, count, asked, count);
+		sw_prefix_table_free(table);
+	}
+}
+
+static uint32_t random_rules(uint64_t *seed, struct sw_prefix_rule *rules, uint32_t count, bool ipv6, uint32_t hubs)
+{
+	struct sw_address hub[16];
+	for (uint32_t i = 0; i < hubs; i++)
+		hub[i] = random_address(seed, ipv6);
+	for (uint32_t i = 0; i < count; i++) {
+		const unsigned int width = ipv6 ? 128 : 32;
+		const uint8_t length = (uint8_t)(128 - random_below(seed, width + 1));
+		const struct sw_address base =
+			hubs ? random_neighbour(seed, hub[random_below(seed, hubs)], width) : random_address(seed, ipv6);
+		memset(&rules[i], 0, sizeof(rules[i]));
+		rules[i].prefix = (struct sw_prefix){.address = sw_address_mask(base, length), .length = length};
+		rules[i].kind = (uint8_t)random_below(seed, SW_RULE_KINDS);
+		rules[i].target = random_below(seed, 8);
+		if (rules[i].kind == SW_RULE_BLOCK)
+			rules[i].until_unix_ns = (uint64_t)random_below(seed, 4) * 1000;
+	}
+	return count;
+}
+
+/* First and last address of a prefix, and the ones before and behind. */
+static void edges(const struct sw_prefix *prefix, struct sw_address out[4])
+{
+	const int least = prefix->length >= SW_IPV4_MAPPED_BITS && sw_address_is_ipv4(&prefix->address) ? 12 : 0;
+	out[0] = out[1] = out[2] = prefix->address;
+	for (unsigned int bit = prefix->length; bit < 128; bit++)
+		out[1].bytes[bit / 8] = (uint8_t)(out[1].bytes[bit / 8] | 0x80 >> bit % 8);
+	out[3] = out[1];
+	for (int i = 15; i >= least && out[2].bytes[i]-- == 0; i--)
+		;
+	for (int i = 15; i >= least && ++out[3].bytes[i] == 0; i--)
+		;
+}
+
+static void random_nested_sets_match_the_oracle(void **state)
+{
+	(void)state;
+	uint64_t seed = 0x5ea3a11;
+	for (unsigned int round = 0; round < 300; round++) {
+		struct sw_prefix_rule rules[200];
+		struct sw_address asked[200 * 4 + 64];
+		uint32_t count = random_rules(&seed, rules, random_below(&seed, 100), false, round % 4);
+		count += random_rules(&seed, rules + count, random_below(&seed, 100), true, round % 5);
+		count = sort_rules(rules, count);
+		struct sw_prefix_table *table = build(rules, count);
+		uint32_t asking = 0;
+		for (uint32_t i = 0; i < count; i++, asking += 4)
+			edges(&rules[i].prefix, &asked[asking]);
+		for (int i = 0; i < 64; i++)
+			asked[asking++] = random_address(&seed, i & 1);
+		assert_same(table, rules, count, asked, asking);
+		sw_prefix_table_free(table);
+	}
+}
+
+static void capacity_of_the_box(void **state)
+{
+	(void)state;
+	enum { IPV4 = 100000, IPV6 = 20000, ASKED = 128 };
+	uint64_t seed = 20080524;
+	struct sw_prefix_rule *rules = calloc(IPV4 + IPV6, sizeof(*rules));
+	struct sw_address asked[ASKED];
+	assert_non_null(rules);
+	for (uint32_t i = 0; i < IPV4 + IPV6; i++) {
+		const bool ipv6 = i >= IPV4;
+		const uint8_t length = (uint8_t)(ipv6 ? 32 + random_below(&seed, 97) : 112 + random_below(&seed, 17));
+		struct sw_address base = random_address(&seed, ipv6);
+		if (ipv6)
+			base.bytes[0] = 0x20;
+		rules[i] = (struct sw_prefix_rule){.prefix = {sw_address_mask(base, length), length, {0}},
+			.kind = (uint8_t)random_below(&seed, SW_RULE_KINDS), .target = i};
+	}
+	const uint32_t count = sort_rules(rules, IPV4 + IPV6);
+	assert_true(count > 118000);
+	struct sw_prefix_table *table = build(rules, count);
+	for (uint32_t i = 0; i < ASKED; i++)
+		asked[i] = i % 4 ? rules[random_below(&seed, count)].prefix.address : random_address(&seed, i & 4);
+	assert_same(table, rules, count, asked, ASKED);
+	assert_true(sw_prefix_table_bytes(table) < 64u << 20);
+	sw_prefix_table_free(table);
+	free(rules);
+}
+
+static void *refuse_after(void *context, size_t bytes, size_t alignment)
+{
+	int *left = context;
+	if ((*left)-- == 0)
+		return NULL;
+	return aligned_alloc(alignment, bytes);
+}
+
+static void give_back(void *context, void *memory)
+{
+	(void)context;
+	free(memory);
+}
+
+static void no_memory_is_an_error_and_no_leak(void **state)
+{
+	(void)state;
+	const struct sw_prefix_rule rule = {.prefix = prefix_of("10.0.0.0/8"), .kind = SW_RULE_DENY};
+	struct sw_prefix_table *table;
+	int left;
+	const struct sw_allocator allocator = {refuse_after, give_back, &left};
+	for (int allowed = 0; allowed < 2; allowed++) {
+		left = allowed;
+		assert_int_equal(sw_prefix_table_build(&rule, 1, &allocator, &table), -ENOMEM);
+		assert_null(table);
+	}
+	left = 2;
+	assert_int_equal(sw_prefix_table_build(&rule, 1, &allocator, &table), 0);
+	sw_prefix_table_free(table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(empty_table_holds_nothing),
+		cmocka_unit_test(rules_combine_as_the_contract_says),
+		cmocka_unit_test(every_length_ends_where_it_should),
+		cmocka_unit_test(random_nested_sets_match_the_oracle),
+		cmocka_unit_test(capacity_of_the_box),
+		cmocka_unit_test(no_memory_is_an_error_and_no_leak),
+	};
+	return cmocka_run_group_tests_name("prefix_table", tests, NULL, NULL);
+}

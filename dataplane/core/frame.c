@@ -104,9 +104,9 @@ static bool parse_tcp_options(const uint8_t *frame, uint32_t at, uint32_t length
 	out->tsval = options.tsval;
 	out->tsecr = options.tsecr;
 	if (options.timestamp_at >= 0)
-		out->timestamp_offset = (uint16_t)(at + (uint32_t)options.timestamp_at);
+		out->timestamp_offset = (uint16_t)((int)at + options.timestamp_at);
 	if (options.sack_at >= 0)
-		out->sack_offset = (uint16_t)(at + (uint32_t)options.sack_at);
+		out->sack_offset = (uint16_t)((int)at + options.sack_at);
 	out->sack_blocks = options.sack_blocks;
 	return true;
 }

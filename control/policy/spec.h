@@ -96,8 +96,9 @@ struct sw_spec_service {
 /* One prefix of a list, and where it stands, for messages. */
 struct sw_spec_prefix {
 	struct sw_prefix prefix;
-	uint32_t item; /* index in the JSON array */
-	uint32_t line; /* in the file that the item names; 0: the item is the prefix itself */
+	const char *file; /* as the item names it; NULL: the item is the prefix itself */
+	uint32_t item;    /* index in the JSON array */
+	uint32_t line;    /* in the file */
 };
 
 struct sw_spec_group {

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The rest of compile.h: looking at snapshots that exist, and at the machine. */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compile.h"
+
+uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
+{
+	cpu_set_t set;
+	uint32_t count = 0;
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		for (uint32_t cpu = 0; cpu < CPU_SETSIZE && count < max; cpu++)
+			if (CPU_ISSET(cpu, &set))
+				cpus[count++] = cpu;
+	if (!count)
+		cpus[count++] = 0;
+	return count;
+}
+
+static const uint32_t element_bytes[SW_SECTION_COUNT] = {
+	[SW_SECTION_BOOT] = sizeof(struct sw_boot),
+	[SW_SECTION_LINKS] = sizeof(struct sw_link),
+	[SW_SECTION_GLOBAL] = sizeof(struct sw_global),
+	[SW_SECTION_SERVICES] = sizeof(struct sw_service),
+	[SW_SECTION_TARGETS] = sizeof(struct sw_target),
+	[SW_SECTION_GROUPS] = sizeof(struct sw_group),
+	[SW_SECTION_PREFIXES] = sizeof(struct sw_prefix_rule),
+	[SW_SECTION_STRINGS] = 1,
+};
+
+static bool names_readable(const struct sw_snapshot_header *s)
+{
+	uint32_t services, groups, strings;
+	const struct sw_service *service = sw_snapshot_array(s, SW_SECTION_SERVICES, &services);
+	const struct sw_group *group = sw_snapshot_array(s, SW_SECTION_GROUPS, &groups);
+	const char *string = sw_snapshot_array(s, SW_SECTION_STRINGS, &strings);
+	if (!strings || string[strings - 1] != 0)
+		return false;
+	for (uint32_t i = 0; i < services; i++)
+		if (service[i].name >= strings)
+			return false;
+	for (uint32_t i = 0; i < groups; i++)
+		if (group[i].name >= strings)
+			return false;
+	return true;
+}
+
+bool sw_snapshot_readable(const void *data, uint64_t bytes)
+{
+	const struct sw_snapshot_header *s = data;
+	if (bytes < sizeof(*s) || (uintptr_t)data % _Alignof(struct sw_snapshot_header) || s->magic != SW_SNAPSHOT_MAGIC ||
+		s->version != SW_SNAPSHOT_VERSION || s->header_bytes != sizeof(*s) || s->total_bytes != bytes ||
+		bytes > SW_SNAPSHOT_MAX_BYTES)
+		return false;
+	for (int i = 0; i < SW_SECTION_COUNT; i++) {
+		const struct sw_section *section = &s->sections[i];
+		if (section->element_bytes != element_bytes[i] || section->offset % 8 || section->offset < sizeof(*s) ||
+			section->offset > bytes || section->count > (bytes - section->offset) / section->element_bytes)
+			return false;
+	}
+	return s->sections[SW_SECTION_BOOT].count == 1 && s->sections[SW_SECTION_GLOBAL].count == 1 && names_readable(s) &&
+		s->checksum == sw_snapshot_checksum(s + 1, bytes - sizeof(*s));
+}
+
+bool sw_snapshot_same(const struct sw_snapshot_header *a, const struct sw_snapshot_header *b)
+{
+	return a->total_bytes == b->total_bytes && a->checksum == b->checksum && memcmp(a->sections, b->sections, sizeof(a->sections)) == 0 &&
+		memcmp(a + 1, b + 1, a->total_bytes - sizeof(*a)) == 0;
+}

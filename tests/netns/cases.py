@@ -195,7 +195,7 @@ class Runner:
             self.lab.sums()
             return ""
         except Exception as error:
-            tail = "\n".join(f"  log of {n}:\n{self.lab.log_tail(n)}" for n in ("dataplane", "seawalld"))
+            tail = "\n".join(f"  log of {n}:\n{self.lab.log_tail(n)}" for n in ("dataplane", "control"))
             return f"afterwards: {type(error).__name__}: {error}\n{tail}"
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The lab as the cases see it: two hosts, the box between them, what it counts, and servers and clients to use it.
 
-scripts/lab makes the namespaces; this file starts the two processes in the box with the policies that the cases want.
+scripts/lib makes the network and starts the box, as scripts/lab does; this file gives it the policies that the cases want.
 """
 
 import contextlib
@@ -15,15 +15,18 @@ import shutil
 import signal
 import socket
 import struct
-import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from nets import Failure, Namespace, check, command, terminate, wait_for
+from nets import Failure, Namespace, check, wait_for
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("SEAWALL_BUILD", ROOT / "build"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts/lib"))
+
+import sw_lab  # noqa: E402 (the path comes first)
+import sw_process  # noqa: E402
+
 NAME = os.environ.get("SEAWALL_LAB", "swt")
 
 SERVER = {4: "10.20.0.10", 6: "fd00:20::10"}
@@ -37,66 +40,48 @@ CASES = 250
 FIRST_PORT = 22000
 
 
-def services(mode="always", **more):
+def services(**more):
     """A service for every case: the box learns per service what a server offers, and cases change just that."""
     result = []
     for number in range(CASES):
         first = FIRST_PORT + number * PORTS_PER_CASE
         ports = f"{first}-{first + PORTS_PER_CASE - 1}"
-        result.append({"name": f"case-{number}", "mode": mode,
-                       "targets": [f"{SERVER[4]}:{ports}", f"[{SERVER[6]}]:{ports}"], **more})
+        result.append({"name": f"case-{number}", "targets": [f"{SERVER[4]}:{ports}", f"[{SERVER[6]}]:{ports}"], **more})
     for name, port in (("web", 80), ("mail", 25), ("tracker", 20000)):
-        result.append({"name": name, "mode": mode, "targets": [f"{SERVER[4]}:{port}", f"[{SERVER[6]}]:{port}"], **more})
+        result.append({"name": name, "targets": [f"{SERVER[4]}:{port}", f"[{SERVER[6]}]:{port}"], **more})
     return result
 
 
 class Lab:
     def __init__(self, wall):
         self.wall = wall
+        self.net = sw_lab.Lab(NAME)
         self.outside, self.box, self.inside = (Namespace(f"{NAME}-{n}") for n in ("outside", "box", "inside"))
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"{NAME}-netns."))
-        self.runtime, self.state = self.directory / "run", self.directory / "state"
-        self.processes = {}
-        self.logs = {}
+        self.directory.chmod(0o755)  # nginx serves from here
+        self.runtime, self.state = pathlib.Path(self.net.runtime_dir), pathlib.Path(self.net.state_dir)
         self.policy = None
-        self.starts = 0
+        self.outside_if = self.inside_if = self.outside_mac = self.inside_mac = None
         self._raw = itertools.count(1)
-        self._lock = threading.Lock()
         self.is_up = False
 
     # ---- up and down
 
-    def up(self):
-        self.clean()
-        self.is_up = True
-        outside, box, inside = self.outside, self.box, self.inside
-        for ns in (outside, box, inside):
-            command("ip", "netns", "add", ns.name)
-            ns.run("ip", "link", "set", "lo", "up")
-        command("ip", "link", "add", f"{NAME}-o", "netns", outside.name, "type", "veth", "peer", "name", "outside", "netns",
-                box.name)
-        command("ip", "link", "add", f"{NAME}-i", "netns", inside.name, "type", "veth", "peer", "name", "inside", "netns",
-                box.name)
-        for ns, old, four, six in ((outside, f"{NAME}-o", CLIENT[4], CLIENT[6]), (inside, f"{NAME}-i", SERVER[4], SERVER[6])):
-            ns.run("ip", "link", "set", old, "name", "lan")
-            ns.write_sysctl("ipv6/conf/lan/accept_dad", 0)
-            ns.run("ethtool", "-K", "lan", "tx", "off", "txvlan", "off")
-            ns.run("ip", "address", "add", f"{four}/16", "dev", "lan")
-            ns.run("ip", "address", "add", f"{six}/64", "dev", "lan", "nodad")
-            ns.run("ip", "link", "set", "lan", "up")
-        box.run("ip", "link", "add", "wall", "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
-        for end in ("outside", "inside"):
-            box.run("ip", "link", "set", end, "master", "wall", "up")
-        box.write_sysctl("ipv6/conf/wall/disable_ipv6", 1)
-        box.run("ip", "link", "set", "wall", "up")
-        inside.run("ip", "route", "add", "default", "via", CLIENT[4])
-        inside.run("ip", "-6", "route", "add", "default", "via", CLIENT[6])
-        self.look()
-
-    def look(self):
-        """Finds interfaces and MACs, and waits until both hosts reach one another."""
-        self.outside_if, self.outside_mac = self._interface(self.outside, CLIENT[4])
-        self.inside_if, self.inside_mac = self._interface(self.inside, SERVER[4])
+    def start(self, policy):
+        """A network when there is none, and a new box with this policy; returns when it answers."""
+        config = self.write_policy(policy)
+        self.policy = policy
+        if self.is_up and self.wall == "seawall":
+            self.net.stop()
+            shutil.rmtree(self.state, ignore_errors=True)
+            self.net.start(str(config))
+        elif not self.is_up:
+            self.net.up(self.wall, config=str(config))
+            self.is_up = True
+            self.outside_if, self.outside_mac = self._interface(self.outside, CLIENT[4])
+            self.inside_if, self.inside_mac = self._interface(self.inside, SERVER[4])
+        if self.wall == "seawall":
+            wait_for(self.accounting_or_none, 10, "accounting in /stats")
 
     @staticmethod
     def _interface(ns, address):
@@ -106,99 +91,53 @@ class Lab:
         raise Failure(f"nobody has {address} in {ns.name}")
 
     def down(self):
-        self.stop()
-        if self.is_up:
-            self.clean()
-            self.is_up = False
+        self.net.down()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def clean(self):
-        for ns in (self.outside, self.box, self.inside):
-            if os.path.exists(ns.path):
-                subprocess.run(["ip", "netns", "delete", ns.name], check=False)
 
     # ---- the two processes
 
     def config(self, **more):
-        """`more` replaces whole sections; boot and control are merged."""
+        """The lab's policy: no limit of ours bites unless a group asks for one. `more` replaces whole sections; boot and
+        global are merged."""
         result = {
-            "boot": {"instance": NAME, "workers": 1, "cores": [0], "links": [{"outside": "outside", "inside": "inside"}]},
-            "control": {},
+            "boot": {"links": [{"outside": "out0", "inside": "in0"}], "services": 512},
+            "control": {"listen": []},
+            "global": {"answers_per_source_per_s": 1000000, "answers_per_prefix_per_s": 1000000},
+            "service_defaults": {"mode": "always", "limits": {"source": {"syn_per_s": 0, "conn_per_s": 0}}},
             "services": services(),
         }
         for key, value in more.items():
-            if key in ("boot", "control"):
-                result[key] = {**result[key], **value}
-            else:
-                result[key] = value
+            result[key] = {**result[key], **value} if key in ("boot", "global") else value
         return result
 
     def write_policy(self, policy):
-        path = self.directory / "seawall.json"
-        path.write_text(json.dumps(policy, indent=1), encoding="utf-8")
+        """`policy`: a tree, or text that is broken on purpose. The path, which is the running daemon's once it runs."""
+        path = pathlib.Path(self.net.config_path) if self.is_up else self.directory / "seawall.json"
+        if not isinstance(policy, (str, bytes)):
+            policy = json.loads(json.dumps(policy))
+            policy["boot"].setdefault("instance", NAME)
+            policy["boot"].setdefault("workers", 1)
+            policy = json.dumps(policy, indent=1)
+        path.write_bytes(policy.encode() if isinstance(policy, str) else policy)
         return path
 
-    def start(self, policy):
-        """Starts dataplane and daemon with `policy`; returns when both answer."""
-        if self.wall != "seawall":
-            return
-        self.stop()
-        for directory in (self.runtime, self.state):
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
-        config = self.write_policy(policy)
-        self.policy = policy
-        self.starts += 1
-        snapshot = self.directory / "boot.snapshot"
-        command(BUILD / "control/seawalld", "--config", config, "--compile", snapshot)
-        directories = ("--runtime-dir", self.runtime, "--state-dir", self.state)
-        self._spawn("dataplane", BUILD / "dataplane/seawall-dataplane", "--snapshot", snapshot, *directories)
-        wait_for(lambda: self._alive_or_fail("dataplane") and self._connects("dataplane.sock"), 30, "dataplane.sock")
-        self._spawn("seawalld", BUILD / "control/seawalld", "--config", config, *directories)
-        wait_for(lambda: self._alive_or_fail("seawalld") and self._connects("seawalld.sock"), 20, "seawalld.sock")
-        wait_for(self.accounting_or_none, 10, "accounting in /stats")
-
-    def _spawn(self, name, *words):
-        log = open(self.directory / f"{name}.log", "ab")
-        with log:
-            self.processes[name] = self.box.start(*words, stdout=log, stderr=log, start_new_session=True)
-
-    def _connects(self, name):
-        path = self.runtime / name
-        if not path.exists():
-            return False
-        kind = socket.SOCK_SEQPACKET if name == "dataplane.sock" else socket.SOCK_STREAM
-        with socket.socket(socket.AF_UNIX, kind) as s:
-            try:
-                s.connect(str(path))
-                return True
-            except OSError:
-                return False
-
-    def _alive_or_fail(self, name):
-        status = self.processes[name].poll()
-        if status is not None:
-            raise Failure(f"{name} ended with {status}:\n{self.log_tail(name)}")
-        return True
+    def process(self, name):
+        """What scripts/lab noted of `dataplane` or `control`: pid, log."""
+        entry = self.net.state()["processes"].get(name)
+        check(entry, f"the lab knows of no {name}")
+        return entry
 
     def log_tail(self, name, count=15):
         try:
-            lines = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()
+            lines = pathlib.Path(self.net.log_dir, f"{name}.log").read_text(errors="replace").splitlines()
         except OSError:
             return ""
         return "\n".join("    " + line for line in lines[-count:])
 
-    def stop(self):
-        for name in ("seawalld", "dataplane"):
-            process = self.processes.pop(name, None)
-            if process:
-                terminate(process)
-
     def alive(self):
         if self.wall == "seawall":
-            for name in self.processes:
-                self._alive_or_fail(name)
-            check(len(self.processes) == 2, "a process of the box is missing")
+            for name in ("dataplane", "control"):
+                check(sw_process.alive(self.process(name)), f"{name} is dead:\n{self.log_tail(name)}")
 
     # ---- control
 
@@ -283,7 +222,7 @@ class Lab:
         return body
 
     def sighup(self):
-        self.processes["seawalld"].send_signal(signal.SIGHUP)
+        os.kill(self.process("control")["pid"], signal.SIGHUP)
 
     # ---- addresses
 
@@ -296,7 +235,7 @@ class Lab:
     def raw_address(self, family, number=None):
         """An address and a MAC that no kernel owns; the inside host knows where it is."""
         n = next(self._raw) if number is None else number
-        address = f"10.20.{100 + n // 250}.{1 + n % 250}" if family == 4 else f"fd00:20::1:{n:x}"
+        address = f"10.20.{128 + n // 250}.{1 + n % 250}" if family == 4 else f"fd00:20::1:{n:x}"
         hardware = f"02:77:{family:02x}:00:{n >> 8:02x}:{n & 255:02x}"
         self.inside.run("ip", "neigh", "replace", address, "lladdr", hardware, "dev", self.inside_if, "nud", "permanent")
         return address, hardware
@@ -320,8 +259,8 @@ class Lab:
             s.settimeout(seconds)
             for (level, name), value in (set or {}).items():
                 s.setsockopt(level, name, value)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if sport or bind:
-                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind((bind or CLIENT[family], sport))
             s.connect((address or SERVER[family], port))
         except BaseException:

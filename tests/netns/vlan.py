@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""802.1Q, QinQ, IPv6 extension headers and IPv4 options: nothing of these may hide a packet from the box, or break it."""
+
+import socket
+import struct
+
+from cases import case
+from lab import CLIENT, SERVER, echo, receive_exactly
+from nets import check
+from packets import ACK, Wire
+from relay import Far
+from transfer import both_ways
+
+TAGS = {"802.1Q": (5,), "QinQ": (100, 7)}
+IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
+
+
+@case("8 MiB each way through", parameters=TAGS)
+def tagged(t):
+    """Both hosts behind wires that tag, so that real stacks talk over a tagged segment with addresses of its own."""
+    client = t.enter(Far(t.lab, "outside", {t.family: CLIENT[t.family]}, tags=t.parameter, mtu=1400))
+    server = t.enter(Far(t.lab, "inside", {t.family: SERVER[t.family]}, tags=t.parameter, mtu=1400))
+    real = t.lab.inside
+    t.lab.inside = server.namespace
+    try:
+        both_ways(t, 8 << 20, namespace=client.namespace)
+    finally:
+        t.lab.inside = real
+
+
+@case("tagged SYNs are challenged under their own tags", parameters=TAGS, seawall=True)
+def tagged_syn(t):
+    wire = t.enter(Wire(t.lab.inside, t.lab.inside_if))
+    with t.lab.counting() as grown:
+        for tags in (t.parameter, tuple(tag | 0xA000 for tag in t.parameter)):  # also with a priority
+            c = t.raw(tags=tags)
+            c.syn()
+            c.take_syn_ack()
+    check(grown["answered"] >= 2, f"counted: {grown}")
+    while frame := wire.receive(0):
+        check(struct.pack("!H", t.port) not in frame[:80], f"a SYN went through: {frame.hex()}")
+
+
+@case("a cookie of one VLAN is none in another", parameters=TAGS, seawall=True)
+def other_vlan(t):
+    one = t.raw(tags=t.parameter)
+    one.syn()
+    one.take_syn_ack()
+    for tags in ((), (6,), (100, 8), (101, 7)):
+        thief = t.raw(tags=tags, sport=one.sport)
+        thief.address, thief.mac = one.address, one.mac
+        thief.seq, thief.ack, thief.echo = one.seq, one.ack, one.echo
+        with t.lab.counting() as grown:
+            thief.send_segment(thief.segment(ACK, b"another VLAN"))
+        check(sum(grown["dropped"].values()) >= 1, f"tags {tags}: not dropped: {grown}")
+
+
+def padding(words):
+    """The body of an options header of 8 * (words + 1) bytes, behind Next Header: its length and one option, a PadN, or
+    the experimental 0x1e that whoever does not know it skips (RFC 8200, 4.2; Linux takes no padding beyond 7 bytes)."""
+    return bytes([words, 0x1E if words else 1, 4 + 8 * words]) + bytes(4 + 8 * words)
+
+
+SEGMENT_ROUTING = bytes([0, 0, 0]) + bytes(4)  # routing header type 0 with no segment left: to be ignored (RFC 8200, 4.4)
+HEADERS = {
+    "destination options": ((60, padding(0)),),
+    "hop-by-hop options": ((0, padding(0)),),
+    "both, and long": ((0, padding(3)), (60, padding(5))),
+    "routing header of no segments": ((43, SEGMENT_ROUTING),),
+}
+
+
+@case("raw client: IPv6 extension headers,", parameters=HEADERS, families=(6,))
+def extension_headers(t):
+    server = t.serve()
+    c = t.raw()
+    c.extensions = t.parameter
+    c.connect()
+    c.exchange(b"behind headers" * 20)
+    c.exchange(b"and again" * 20)
+    c.finish()
+    check(len(server.accepted) == 1, f"{len(server.accepted)} connections at the server")
+
+
+@case("real client and server with extension headers on every segment", families=(6,))
+def extension_headers_real(t):
+    option = (socket.IPPROTO_IPV6, IPV6_DSTOPTS)
+    header = bytes([0]) + padding(1)
+
+    def handler(connection):
+        connection.setsockopt(*option, header)
+        echo(connection)
+
+    t.serve(handler)
+    s = t.connect(set={option: header})
+    s.settimeout(20)
+    for n in range(50):
+        data = bytes([n]) * 5000
+        s.sendall(data)
+        check(receive_exactly(s, len(data)) == data, f"turn {n}: another echo")
+
+
+@case("real client and server with IPv4 options on every segment", families=(4,))
+def ipv4_options(t):
+    option = (socket.IPPROTO_IP, socket.IP_OPTIONS)
+    nops = bytes([1] * 8)
+
+    def handler(connection):
+        connection.setsockopt(*option, nops)
+        echo(connection)
+
+    t.serve(handler)
+    s = t.connect(set={option: nops})
+    s.settimeout(20)
+    for n in range(50):
+        data = bytes([n]) * 5000
+        s.sendall(data)
+        check(receive_exactly(s, len(data)) == data, f"turn {n}: another echo")

@@ -109,6 +109,7 @@ def create(lab, queues=1):
         "link set eth0 up",
         "route add local %s dev lo" % ALIASES4,
         "route add local %s dev lo" % ALIASES6,
+        "route add blackhole ::/0",  # answers to forged sources vanish, as in the world; IPv4 does so by itself
     ])
     sysctl(outside, {
         "net.ipv6.ip_nonlocal_bind": "1",  # the kernel binds to any address of a local IPv4 route, but not of an IPv6 one

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "service_table.h"
+#include "port_ranges.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,12 +14,6 @@ struct zone {
 	uint32_t has_exact;
 };
 
-/* Disjoint ranges of a zone, sorted. */
-struct range {
-	uint16_t first, last;
-	uint32_t service;
-};
-
 /* Open addressing, at most a quarter full. Nobody but the operator fills it, so the hash needs no secret. */
 struct exact {
 	uint32_t key; /* zone << 16 | port; 0: free */
@@ -29,7 +24,7 @@ struct sw_service_table {
 	struct sw_prefix_trie trie; /* values: zones */
 	const struct zone *zones;
 	const struct exact *exact;
-	const struct range *ranges;
+	const struct sw_port_range *ranges; /* of each zone: disjoint, sorted; values: services */
 	uint32_t exact_shift; /* 32 - log2 of the number of slots */
 	uint32_t exact_mask;
 	size_t memory_bytes;
@@ -59,7 +54,7 @@ static uint32_t find_exact(const struct sw_service_table *t, uint32_t key)
 	return SW_NONE;
 }
 
-static uint32_t find_range(const struct range *ranges, uint32_t count, uint16_t port)
+static uint32_t find_range(const struct sw_port_range *ranges, uint32_t count, uint16_t port)
 {
 	uint32_t low = 0, high = count;
 	while (low < high) {
@@ -69,7 +64,7 @@ static uint32_t find_range(const struct range *ranges, uint32_t count, uint16_t 
 		else
 			high = middle;
 	}
-	return low < count && ranges[low].first <= port ? ranges[low].service : SW_NONE;
+	return low < count && ranges[low].first <= port ? ranges[low].value : SW_NONE;
 }
 
 static inline uint32_t find_in_zones(const struct sw_service_table *t, uint32_t number, uint16_t port)
@@ -121,9 +116,10 @@ struct draft {
 	const struct sw_target **sorted; /* by prefix, then narrowness */
 	struct sw_trie_prefix *prefixes; /* of zone i + 1 */
 	struct zone *zones;
-	struct range *ranges;
+	struct sw_port_range *ranges;
 	struct exact *exact;
-	uint32_t *bounds, *owners, *next; /* of one zone's ranges, see flatten() */
+	struct sw_port_range *precedence; /* of one zone, the narrowest first */
+	uint32_t *scratch;                /* of sw_port_ranges_flatten() */
 	uint32_t zone_count, range_count, exact_count, exact_slots, exact_shift;
 };
 
@@ -142,72 +138,19 @@ static int compare_targets(const void *left, const void *right)
 	return order;
 }
 
-static int compare_bounds(const void *left, const void *right)
-{
-	const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-	return a < b ? -1 : a > b;
-}
-
 static bool same_prefix(const struct sw_target *a, const struct sw_target *b)
 {
 	return a->server.length == b->server.length && sw_address_equal(&a->server.address, &b->server.address);
 }
 
-/* The first segment at or behind `at` that nobody owns; `next` is shortened on the way. */
-static uint32_t find_free(uint32_t *next, uint32_t at)
+static void add_ranges(struct draft *d, struct zone *zone, const struct sw_target **targets, uint32_t count)
 {
-	while (next[at] != at) {
-		next[at] = next[next[at]];
-		at = next[at];
-	}
-	return at;
-}
-
-static uint32_t bound_index(const uint32_t *bounds, uint32_t count, uint32_t bound)
-{
-	const uint32_t *found = bsearch(&bound, bounds, count, sizeof(bound), compare_bounds);
-	return (uint32_t)(found - bounds);
-}
-
-/*
- * Overlapping ranges, the narrowest first, become disjoint ones: the ports are cut at every bound, and each range
- * takes the segments that no narrower one has taken.
- */
-static void flatten(struct draft *d, struct zone *zone, const struct sw_target **targets, uint32_t count)
-{
-	uint32_t bound_count = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		d->bounds[2 * i] = targets[i]->port_first;
-		d->bounds[2 * i + 1] = targets[i]->port_last + 1u;
-	}
-	qsort(d->bounds, (size_t)count * 2, sizeof(*d->bounds), compare_bounds);
-	for (uint32_t i = 0; i < count * 2; i++)
-		if (i == 0 || d->bounds[i] != d->bounds[i - 1])
-			d->bounds[bound_count++] = d->bounds[i];
-	for (uint32_t i = 0; i < bound_count; i++) {
-		d->owners[i] = SW_NONE;
-		d->next[i] = i;
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t end = bound_index(d->bounds, bound_count, targets[i]->port_last + 1u);
-		uint32_t at = find_free(d->next, bound_index(d->bounds, bound_count, targets[i]->port_first));
-		for (; at < end; at = find_free(d->next, at)) {
-			d->owners[at] = targets[i]->service;
-			d->next[at] = at + 1;
-		}
-	}
+	for (uint32_t i = 0; i < count; i++)
+		d->precedence[i] = (struct sw_port_range){
+			.first = targets[i]->port_first, .last = targets[i]->port_last, .value = targets[i]->service};
 	zone->range_first = d->range_count;
-	for (uint32_t i = 0; i + 1 < bound_count; i++) {
-		struct range *last = d->range_count > zone->range_first ? &d->ranges[d->range_count - 1] : NULL;
-		if (d->owners[i] == SW_NONE)
-			continue;
-		if (last && last->service == d->owners[i] && last->last + 1u == d->bounds[i])
-			last->last = (uint16_t)(d->bounds[i + 1] - 1);
-		else
-			d->ranges[d->range_count++] = (struct range){.first = (uint16_t)d->bounds[i],
-				.last = (uint16_t)(d->bounds[i + 1] - 1), .service = d->owners[i]};
-	}
-	zone->range_count = d->range_count - zone->range_first;
+	zone->range_count = sw_port_ranges_flatten(d->precedence, count, d->scratch, d->ranges + d->range_count);
+	d->range_count += zone->range_count;
 }
 
 static void insert_exact(struct draft *d, uint32_t key, uint32_t service)
@@ -230,7 +173,7 @@ static void build_zone(struct draft *d, const struct sw_target **targets, uint32
 		insert_exact(d, exact_key(number, targets[single]->port_first), targets[single]->service);
 	zone->has_exact = single > 0;
 	if (single < count)
-		flatten(d, zone, targets + single, count - single);
+		add_ranges(d, zone, targets + single, count - single);
 }
 
 /*
@@ -257,11 +200,10 @@ static int allocate_draft(struct draft *d, const struct sw_target *targets, uint
 	d->sorted = calloc(room, sizeof(*d->sorted));
 	d->prefixes = calloc(room, sizeof(*d->prefixes));
 	d->zones = calloc(room, sizeof(*d->zones));
-	d->ranges = calloc(room * 2, sizeof(*d->ranges));
-	d->bounds = calloc(room * 2, sizeof(*d->bounds));
-	d->owners = calloc(room * 2, sizeof(*d->owners));
-	d->next = calloc(room * 2, sizeof(*d->next));
-	if (!d->sorted || !d->prefixes || !d->zones || !d->ranges || !d->bounds || !d->owners || !d->next)
+	d->ranges = calloc(SW_PORT_RANGES_OUT(count), sizeof(*d->ranges));
+	d->precedence = calloc(room, sizeof(*d->precedence));
+	d->scratch = calloc(SW_PORT_RANGES_SCRATCH(count), sizeof(*d->scratch));
+	if (!d->sorted || !d->prefixes || !d->zones || !d->ranges || !d->precedence || !d->scratch)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count; i++) {
 		d->sorted[i] = &targets[i];
@@ -282,9 +224,8 @@ static void free_draft(struct draft *d)
 	free(d->zones);
 	free(d->ranges);
 	free(d->exact);
-	free(d->bounds);
-	free(d->owners);
-	free(d->next);
+	free(d->precedence);
+	free(d->scratch);
 }
 
 static void fill_draft(struct draft *d, uint32_t count)

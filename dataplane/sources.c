@@ -279,7 +279,7 @@ static void take_connection(struct sw_worker *w, struct sw_admission *a)
 
 static void block(struct sw_worker *w, const struct sw_service_profile *s, struct sw_source_record *r)
 {
-	const struct sw_event event = {
+	struct sw_event event = {
 		.kind = SW_EVENT_BLOCKED,
 		.service_slot = s->slot,
 		.address = r->address,

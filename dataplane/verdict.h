@@ -10,6 +10,7 @@ enum sw_verdict {
 	SW_ANSWER,   /* its frame was turned into an answer, leaves where it came from */
 	SW_ABSORB,   /* consumed; freed */
 	SW_ABSORBED_AND_REUSED, /* consumed; its frame, rewritten into one of our own, leaves at the other end */
+	SW_ABSORBED_AND_RETURNED, /* likewise, but leaves where it came from */
 	SW_HOLD,     /* kept with its flow; the flow owns the mbuf now */
 	SW_HANDED_OVER, /* gone to the worker that owns the client */
 };

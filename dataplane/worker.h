@@ -109,13 +109,15 @@ struct sw_held {
 	uint32_t flow;
 };
 
-/* Remembered challenges, so that a lost last ACK does not leave a client waiting for a server that speaks first. */
+/* An answered SYN whose answer may have to be repeated; see challenges.h. */
 struct sw_challenge {
-	uint64_t hash; /* of the flow; 0: free */
+	uint64_t hash;         /* of the flow; 0: free */
+	uint64_t source;       /* of the source in the limiter table */
 	uint64_t due_tsc;
 	struct rte_mbuf *copy; /* the SYN-ACK as sent */
-	uint8_t link, tries;
-	uint8_t reserved[6];
+	uint32_t slot;
+	uint8_t link, tries, proven;
+	uint8_t reserved;
 };
 enum { SW_CHALLENGES = 1024 };
 
@@ -140,6 +142,7 @@ struct sw_worker {
 
 	/* State. */
 	struct sw_flow_table flows;
+	uint32_t proxied_flows;
 	struct sw_limiter_table limiter;
 	struct sw_source_record *records;     /* in the region */
 	uint32_t *free_records;               /* stack of free indices */

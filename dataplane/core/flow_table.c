@@ -121,6 +121,7 @@ uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_lis
 	b->tags[way] = sw_flow_tag(hash);
 	b->flows[way] = index;
 	t->used++;
+	t->changes++;
 	return index;
 }
 
@@ -149,6 +150,7 @@ void sw_flow_remove(struct sw_flow_table *t, uint32_t index)
 	f->hash = 0;
 	list_append(t, index, SW_LIST_FREE);
 	t->used--;
+	t->changes++;
 }
 
 void sw_flow_move(struct sw_flow_table *t, uint32_t index, unsigned int list)

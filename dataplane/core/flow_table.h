@@ -42,7 +42,7 @@ enum {
 	SW_FLOW_SENT_DATA = 0x100,    /* the server acknowledged data of the client */
 	SW_FLOW_SAW_CLIENT = 0x200,   /* `client` holds what it said */
 	SW_FLOW_SAW_SERVER = 0x400,   /* `server` likewise */
-	SW_FLOW_REFUSING = 0x800,     /* the server's host has another connection in mind: its next SYN goes out at once */
+	SW_FLOW_REFUSING = 0x800,     /* the server had an old connection on these ports; it was told to forget it */
 };
 
 /* One direction of travel: what its sender last said. */
@@ -80,7 +80,7 @@ struct sw_flow_setup {
 	uint8_t link;            /* index of the wire it crosses */
 	uint8_t list;            /* which list it stands in */
 	uint32_t group;          /* slot, or SW_NONE: whose concurrent connections count it */
-	uint32_t client_isn, cookie_isn;
+	uint32_t client_isn, cookie_isn; /* native: cookie_isn is the server's own ISN, the only one there is */
 	uint32_t cookie_tsval, client_tsval;
 	uint16_t client_mss, client_window;
 	int8_t window_scale;     /* the client's, as the cookie says; -1 none */
@@ -88,7 +88,7 @@ struct sw_flow_setup {
 	uint32_t held_first, held_last; /* held packets, SW_FLOW_NONE: none */
 	uint16_t held_count, reserved;
 	uint32_t held_bytes;
-	uint64_t deadline;       /* TSC: of the current retry */
+	uint64_t deadline;       /* TSC. CONNECTING: of the current try; otherwise when it entered its list */
 	uint64_t opened;         /* TSC */
 	uint32_t next, previous; /* in its list */
 };
@@ -116,6 +116,7 @@ struct sw_flow_table {
 	struct sw_flow_setup *setups;   /* capacity */
 	uint64_t bucket_mask;
 	uint32_t capacity, used;
+	uint32_t changes; /* inserts and removals so far */
 	struct {
 		uint32_t head, tail, count;
 	} lists[SW_LISTS];

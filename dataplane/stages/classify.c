@@ -74,6 +74,8 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 			classify_by_address(w, b, i);
 		}
 	}
+	if (n == 0)
+		return;
 	sw_service_table_lookup_burst(w->policy->services, servers, ports, n, services);
 	for (unsigned int k = 0; k < n; k++) {
 		const unsigned int i = which[k];

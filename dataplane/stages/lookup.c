@@ -78,6 +78,7 @@ void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
 		else
 			add_ipv4(&ipv4, p, i);
 	}
+	b->changes = w->flows.changes;
 	hash_lanes(w, b, &ipv4, 2);
 	hash_lanes(w, b, &ipv6, 5);
 	find_lanes(w, b, &ipv4);

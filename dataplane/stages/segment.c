@@ -89,7 +89,7 @@ void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, en
 	const struct sw_packet *p = &b->packets[i];
 	struct rte_mbuf *m = b->mbufs[i];
 	const bool acks = p->tcp_flags & SW_TCP_ACK;
-	const uint32_t length = p->payload_bytes + !!(p->tcp_flags & SW_TCP_SYN) + !!(p->tcp_flags & SW_TCP_FIN);
+	const uint32_t length = sw_segment_length(p);
 
 	if (p->tcp_flags & SW_TCP_RST || p->is_fragment || !sw_rate_allows(&w->policy->rst, w->rst_tat, w->now)) {
 		sw_drop(b, i, reason);
@@ -97,16 +97,15 @@ void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, en
 	}
 	w->rst_tat = sw_rate_take(&w->policy->rst, w->rst_tat, w->now);
 	/* RFC 9293, 3.10.7.1: with an ACK its number is our SEQ; without, SEQ 0 and an ACK of everything it sent. */
-	const struct sw_packet view = *p;
 	const struct sw_segment s = {
-		.client = &view.client, .server = &view.server, .client_port = view.client_port, .server_port = view.server_port,
-		.is_ipv6 = view.is_ipv6, .from_server = b->side == SW_OUTSIDE,
+		.client = &p->client, .server = &p->server, .client_port = p->client_port, .server_port = p->server_port,
+		.is_ipv6 = p->is_ipv6, .from_server = b->side == SW_OUTSIDE,
 		.flags = acks ? SW_TCP_RST : SW_TCP_RST | SW_TCP_ACK,
-		.seq = acks ? view.ack : 0, .ack = acks ? 0 : view.seq + length,
+		.seq = acks ? p->ack : 0, .ack = acks ? 0 : p->seq + length,
 	};
 	uint8_t *frame = sw_frame_of(m);
 	sw_frame_turn(frame);
-	sw_frame_resize(m, sw_segment_write(frame, view.l3_offset, &s));
+	sw_frame_resize(m, sw_segment_write(frame, p->l3_offset, &s));
 	b->verdicts[i] = SW_ANSWER;
 	sw_count(w, b->slots[i], SW_COUNT_SENT_RST);
 }

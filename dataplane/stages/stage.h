@@ -17,6 +17,7 @@ struct sw_burst {
 	unsigned int count;
 	unsigned int link;
 	enum sw_side side;
+	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	uint8_t verdicts[SW_BURST];     /* enum sw_verdict */
 	uint8_t reasons[SW_BURST];      /* enum sw_drop_reason, SW_DROP */
 	uint32_t services[SW_BURST];    /* index into policy->service; SW_NONE: not protected */
@@ -92,6 +93,12 @@ static inline const struct sw_promise *sw_promise_of(const struct sw_worker *w, 
 	return &w->shared->promises[slot][is_ipv6][w->keys->epoch & 1];
 }
 
+/* Sequence numbers that it takes: payload, SYN and FIN (RFC 9293, 3.4: SEG.LEN). */
+static inline uint32_t sw_segment_length(const struct sw_packet *p)
+{
+	return p->payload_bytes + (p->tcp_flags & SW_TCP_SYN ? 1u : 0u) + (p->tcp_flags & SW_TCP_FIN ? 1u : 0u);
+}
+
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
 static inline uint8_t *sw_frame_of(struct rte_mbuf *m)
@@ -141,6 +148,12 @@ static inline void sw_frame_resize(struct rte_mbuf *m, unsigned int bytes)
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = bytes;
 	m->ol_flags = 0;
+}
+
+/* Both exits of a burst, of the side a packet came in at. */
+static inline enum sw_side sw_other(enum sw_side side)
+{
+	return side == SW_OUTSIDE ? SW_INSIDE : SW_OUTSIDE;
 }
 
 /*

@@ -59,11 +59,6 @@ void sw_transmit_put(struct sw_worker *w, unsigned int link, enum sw_side side, 
 	t->mbufs[t->count++] = m;
 }
 
-static inline enum sw_side other(enum sw_side side)
-{
-	return side == SW_OUTSIDE ? SW_INSIDE : SW_OUTSIDE;
-}
-
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 {
 	for (unsigned int i = 0; i < b->count; i++) {
@@ -73,7 +68,7 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 		case SW_FORWARD:
 			sw_count(w, slot, SW_COUNT_FORWARDED);
 			w->totals.count[SW_COUNT_FORWARDED_BYTES] += m->pkt_len;
-			sw_transmit_put(w, b->link, other(b->side), m, SW_TRANSMIT_FORWARDED, slot);
+			sw_transmit_put(w, b->link, sw_other(b->side), m, SW_TRANSMIT_FORWARDED, slot);
 			break;
 		case SW_ANSWER:
 			sw_count(w, slot, SW_COUNT_ANSWERED);
@@ -81,7 +76,11 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 			break;
 		case SW_ABSORBED_AND_REUSED:
 			sw_count(w, slot, SW_COUNT_ABSORBED);
-			sw_transmit_put(w, b->link, other(b->side), m, SW_TRANSMIT_OWN, slot);
+			sw_transmit_put(w, b->link, sw_other(b->side), m, SW_TRANSMIT_OWN, slot);
+			break;
+		case SW_ABSORBED_AND_RETURNED:
+			sw_count(w, slot, SW_COUNT_ABSORBED);
+			sw_transmit_put(w, b->link, b->side, m, SW_TRANSMIT_OWN, slot);
 			break;
 		case SW_ABSORB:
 			sw_count(w, slot, SW_COUNT_ABSORBED);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "challenges.h"
+
+#include "sources.h"
+
+enum {
+	TRIES = 3,      /* after 1, 2 and 4 s more, as Linux with its first three */
+	SWEEP_SLICE = 16,
+};
+
+static struct sw_challenge *place_of(const struct sw_worker *w, uint64_t hash)
+{
+	return &w->challenges[hash % SW_CHALLENGES];
+}
+
+static void clear(struct sw_challenge *c)
+{
+	rte_pktmbuf_free(c->copy);
+	c->copy = NULL;
+	c->hash = 0;
+}
+
+static bool has_record(const struct sw_limiter_entry *e)
+{
+	return e != NULL && e->note & SW_NOTE_PINNED;
+}
+
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i)
+{
+	const struct sw_packet *p = &b->packets[i];
+	struct sw_challenge *c = place_of(w, b->hashes[i]);
+	const struct sw_address whole = sw_level_prefix(w->policy, &p->client, 0, p->is_ipv6);
+	const uint64_t source = sw_limiter_hash(&w->limiter, &whole, SW_LIMITER_SYN, 0, b->slots[i]);
+
+	if (c->hash != 0 && c->hash != b->hashes[i]) {
+		if (c->proven || !has_record(sw_limiter_find(&w->limiter, source)))
+			return;
+		clear(c);
+	}
+	const bool again = c->hash != 0; /* a repeated SYN: the answer may carry a newer timestamp */
+	if (again)
+		clear(c);
+	c->copy = rte_pktmbuf_copy(b->mbufs[i], w->pool, 0, UINT32_MAX);
+	if (c->copy == NULL)
+		return;
+	c->hash = b->hashes[i];
+	c->source = source;
+	c->slot = b->slots[i];
+	c->link = (uint8_t)b->link;
+	c->tries = 0;
+	c->proven = has_record(sw_limiter_find(&w->limiter, source));
+	c->due_tsc = w->now + w->shared->tsc_hz;
+}
+
+void sw_challenge_forget(struct sw_worker *w, uint64_t hash)
+{
+	struct sw_challenge *c = place_of(w, hash);
+
+	if (c->hash == hash)
+		clear(c);
+}
+
+static void repeat(struct sw_worker *w, struct sw_challenge *c)
+{
+	const uint32_t service = c->slot < w->policy->slot_count ? w->policy->service_by_slot[c->slot] : SW_NONE;
+	struct sw_limiter_entry *e = sw_limiter_find(&w->limiter, c->source);
+
+	if (service == SW_NONE || e == NULL || c->tries == TRIES || !sw_armed(w, c->slot)) {
+		clear(c);
+		return;
+	}
+	const struct sw_rate *rate = &w->policy->service[service].levels[0].syn;
+	struct rte_mbuf *m = sw_rate_allows(rate, e->tat, w->now) ? rte_pktmbuf_copy(c->copy, w->pool, 0, UINT32_MAX) : NULL;
+	c->tries++;
+	c->due_tsc = w->now + (w->shared->tsc_hz << c->tries);
+	if (m == NULL)
+		return;
+	e->tat = sw_rate_take(rate, e->tat, w->now);
+	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK);
+	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK_AGAIN);
+	sw_transmit_put(w, c->link, SW_OUTSIDE, m, SW_TRANSMIT_OWN, c->slot);
+}
+
+void sw_challenges_repeat(struct sw_worker *w)
+{
+	for (unsigned int i = 0; i < SWEEP_SLICE; i++) {
+		struct sw_challenge *c = &w->challenges[w->challenge_next];
+		w->challenge_next = (w->challenge_next + 1) % SW_CHALLENGES;
+		if (c->hash != 0 && (int64_t)(w->now - c->due_tsc) >= 0)
+			repeat(w, c);
+	}
+}
+
+void sw_challenges_drain(struct sw_worker *w)
+{
+	for (unsigned int i = 0; i < SW_CHALLENGES; i++)
+		if (w->challenges[i].hash != 0)
+			clear(&w->challenges[i]);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 7: SYNs from outside. What is quiet passes; what is armed goes through the limits, and what they admit stays
+ * pending for the challenge.
+ */
+#include "stage.h"
+
+#include "../core/prefix_table.h"
+#include "../sources.h"
+
+struct candidate {
+	struct sw_admission admission;
+	uint8_t i;
+	bool simulated; /* mode monitor */
+};
+
+static void pass(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	b->verdicts[i] = SW_FORWARD;
+	sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
+}
+
+/* True: this SYN has to go through the limits. */
+static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool *simulated)
+{
+	const struct sw_service_profile *s = sw_service_of(w, b, i);
+	const struct sw_packet *p = &b->packets[i];
+
+	*simulated = s->mode == SW_MODE_MONITOR;
+	if (*simulated)
+		return true;
+	if (!sw_armed(w, s->slot)) {
+		pass(w, b, i);
+		return false;
+	}
+	if (p->is_fragment) {
+		sw_drop(b, i, SW_DROP_SYN_FRAGMENTED);
+		return false;
+	}
+	if (p->options & (SW_OPTION_MD5 | SW_OPTION_AO)) {
+		if (s->tcp_auth == SW_TCP_AUTH_PASS)
+			pass(w, b, i);
+		else
+			sw_drop(b, i, SW_DROP_TCP_AUTH_REFUSED);
+		return false;
+	}
+	return true;
+}
+
+static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+{
+	/* What the reflection cap stops must not be answered in another way. */
+	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && reason != SW_DROP_ANSWER_CAP)
+		sw_answer_reset(w, b, i, reason);
+	else
+		sw_drop(b, i, reason);
+}
+
+void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
+{
+	struct candidate candidates[SW_BURST];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < b->count && b->side == SW_OUTSIDE; i++) {
+		struct candidate *c = &candidates[n];
+		if (b->verdicts[i] != SW_PENDING || !select_syn(w, b, i, &c->simulated))
+			continue;
+		c->i = (uint8_t)i;
+		c->admission.service = sw_service_of(w, b, i);
+		c->admission.source = &b->packets[i].client;
+		c->admission.is_ipv6 = b->packets[i].is_ipv6;
+		c->admission.group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
+		sw_admission_prepare(w, &c->admission, SW_LIMITER_SYN);
+		n++;
+	}
+	for (unsigned int k = 0; k < n; k++) {
+		const unsigned int i = candidates[k].i;
+		const enum sw_drop_reason reason = sw_admit_syn(w, &candidates[k].admission);
+		if (candidates[k].simulated) {
+			if (reason != SW_ADMITTED)
+				sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
+			pass(w, b, i);
+		} else if (reason != SW_ADMITTED) {
+			refuse(w, b, i, reason);
+		}
+	}
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 4: what the policy says about the source of a packet from outside. A flow remembers the answer until the policy
+ * or the blocks change, so that packets of established connections skip this.
+ */
+#include "stage.h"
+
+#include "../core/prefix_table.h"
+#include "../sources.h"
+
+/* Changes with every policy and every block. */
+static uint32_t stamp_of(const struct sw_worker *w)
+{
+	return (uint32_t)w->policy->generation * 0x10001u + w->block_count;
+}
+
+static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t stamp)
+{
+	if (b->verdicts[i] != SW_PENDING || b->packets[i].kind != SW_PACKET_TCP)
+		return false;
+	if (b->flows[i] == SW_FLOW_NONE)
+		return true;
+	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
+	return f->checked != stamp || f->flags & SW_FLOW_DENIED || b->packets[i].tcp_flags & SW_TCP_SYN;
+}
+
+static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+{
+	const uint8_t mode = sw_service_of(w, b, i)->mode;
+
+	if (mode == SW_MODE_MONITOR)
+		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
+	if (mode == SW_MODE_MONITOR || mode == SW_MODE_OFF)
+		return;
+	sw_drop(b, i, reason);
+	if (b->flows[i] != SW_FLOW_NONE)
+		w->flows.flows[b->flows[i]].flags |= SW_FLOW_DENIED;
+}
+
+static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_source_class *c)
+{
+	const bool known = b->flows[i] != SW_FLOW_NONE;
+
+	if (c->entry != SW_NONE)
+		w->entries[c->entry]++;
+	if (c->kind == SW_RULE_DENY) {
+		refuse(w, b, i, SW_DROP_DENIED);
+	} else if (c->kind == SW_RULE_BLOCK) {
+		refuse(w, b, i, SW_DROP_BLOCKED);
+	} else if (c->kind == SW_RULE_ALLOW) {
+		sw_count(w, b->slots[i], SW_COUNT_ALLOWED);
+		/* A connection that runs through the proxy must go on through it. */
+		if (!known || !(w->flows.flows[b->flows[i]].flags & SW_FLOW_PROXIED))
+			b->verdicts[i] = SW_FORWARD;
+	} else if (known && sw_source_blocked(w, w->flows.flows[b->flows[i]].record)) {
+		w->records[w->flows.flows[b->flows[i]].record].dropped++;
+		refuse(w, b, i, SW_DROP_BLOCKED);
+	}
+}
+
+void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
+{
+	const struct sw_address *addresses[SW_BURST];
+	uint32_t classes[SW_BURST];
+	uint8_t which[SW_BURST];
+	unsigned int n = 0;
+	const uint32_t stamp = stamp_of(w);
+
+	if (b->side != SW_OUTSIDE)
+		return;
+	for (unsigned int i = 0; i < b->count; i++) {
+		b->classes[i] = SW_SOURCE_CLASS_NONE;
+		if (!needs_look(w, b, i, stamp))
+			continue;
+		addresses[n] = &b->packets[i].client;
+		which[n++] = (uint8_t)i;
+	}
+	if (n == 0)
+		return;
+	if (w->policy->have_rules)
+		sw_prefix_table_lookup_burst(w->policy->sources, addresses, n, classes);
+	else
+		memset(classes, 0, sizeof(classes));
+	const uint64_t now_unix_ns = atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed);
+	for (unsigned int k = 0; k < n; k++) {
+		const unsigned int i = which[k];
+		const uint32_t flow = b->flows[i];
+		b->classes[i] = classes[k];
+		if (flow != SW_FLOW_NONE) {
+			w->flows.flows[flow].checked = stamp;
+			w->flows.flows[flow].flags &= (uint16_t)~SW_FLOW_DENIED;
+		}
+		if (classes[k] != SW_SOURCE_CLASS_NONE || flow != SW_FLOW_NONE)
+			decide(w, b, i, sw_prefix_table_class_now(w->policy->sources, classes[k], now_unix_ns));
+	}
+}

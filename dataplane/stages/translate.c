@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 5: packets of known flows, and what the protected hosts send. The path of an established connection: it touches
+ * the frame and one line of the flow, and adjusts checksums by difference.
+ *
+ * The client's sequence numbers are the server's too, since the SYN to the server carries the client's own ISN. What
+ * differs is the server's: the client knows the cookie in place of its ISN, and the cookie's TSval in place of its
+ * clock. So server to client adds the deltas to SEQ and TSval; client to server takes them from ACK, SACK and TSecr.
+ */
+#include "../flow.h"
+
+#include "../core/checksum.h"
+
+enum { TCP_SEQ = 4, TCP_ACK = 8, TCP_WINDOW = 14, TCP_CHECKSUM = 16 };
+
+/* ---- rewriting ---------------------------------------------------------------------------------------------------- */
+
+static inline uint32_t get32(const uint8_t *at)
+{
+	uint32_t v;
+	memcpy(&v, at, 4);
+	return v;
+}
+
+/* Writes a field and adds what that changes in a checksum over a range in which it has this offset (RFC 1624). */
+static inline void change32(uint8_t *range, unsigned int offset, uint32_t value, uint64_t *difference)
+{
+	const uint32_t old_be = get32(range + offset), new_be = rte_cpu_to_be_32(value);
+	uint64_t d = sw_checksum_difference32(old_be, new_be);
+
+	if (offset & 1) {
+		const uint16_t folded = sw_checksum_fold(d);
+		d = (uint16_t)(folded << 8 | folded >> 8);
+	}
+	*difference += d;
+	memcpy(range + offset, &new_be, 4);
+}
+
+static void change_sack(uint8_t *tcp, const struct sw_packet *p, uint32_t delta, uint64_t *difference)
+{
+	const unsigned int first = (unsigned int)(p->sack_offset - p->l4_offset);
+
+	for (unsigned int k = 0; k < p->sack_blocks * 2u; k++) {
+		const unsigned int offset = first + k * 4;
+		change32(tcp, offset, rte_be_to_cpu_32(get32(tcp + offset)) - delta, difference);
+	}
+}
+
+void sw_translate_client(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
+{
+	uint8_t *tcp = frame + p->l4_offset;
+	uint64_t difference = 0;
+
+	if (p->tcp_flags & SW_TCP_ACK)
+		change32(tcp, TCP_ACK, p->ack - f->seq_delta, &difference);
+	/* TSecr is meaningful only with ACK, and 0 where nothing is echoed (RFC 7323, 3.2). */
+	if (p->timestamp_offset && p->tcp_flags & SW_TCP_ACK && p->tsecr != 0)
+		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset) + 4, p->tsecr - f->timestamp_delta, &difference);
+	if (p->sack_blocks)
+		change_sack(tcp, p, f->seq_delta, &difference);
+	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
+}
+
+/* The server's window in the scale that the client was promised. */
+static uint16_t window_for_client(const struct sw_flow *f, uint16_t window)
+{
+	const int from = f->server_scale > 0 ? f->server_scale : 0, to = f->promised_scale > 0 ? f->promised_scale : 0;
+	const uint32_t scaled = ((uint32_t)window << from) >> to;
+
+	return scaled > 65535 ? 65535 : (uint16_t)scaled;
+}
+
+static void translate_server(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
+{
+	uint8_t *tcp = frame + p->l4_offset;
+	uint64_t difference = 0;
+
+	change32(tcp, TCP_SEQ, p->seq + f->seq_delta, &difference);
+	if (p->timestamp_offset)
+		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset), p->tsval + f->timestamp_delta, &difference);
+	if (f->server_scale != f->promised_scale && !(p->tcp_flags & SW_TCP_SYN)) {
+		const uint16_t window = window_for_client(f, p->window);
+		if (window != p->window) {
+			const rte_be16_t old_be = rte_cpu_to_be_16(p->window), new_be = rte_cpu_to_be_16(window);
+			difference += (uint64_t)(uint16_t)~old_be + new_be;
+			memcpy(tcp + TCP_WINDOW, &new_be, 2);
+		}
+	}
+	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
+}
+
+/* ---- following ---------------------------------------------------------------------------------------------------- */
+
+/* RFC 9293, 3.10.7.4: is `seq` where the receiver would take a RST? Not known yet: it decides for itself. */
+static bool reset_in_window(const struct sw_flow *f, const struct sw_flow_peer *receiver, uint16_t saw, uint32_t seq)
+{
+	if (!(f->flags & saw))
+		return true;
+	return seq - receiver->acked <= receiver->window || receiver->acked - seq <= 1;
+}
+
+static inline uint32_t scaled(uint16_t window, int scale)
+{
+	return (uint32_t)window << (scale > 0 ? scale : 0);
+}
+
+static inline void say(struct sw_flow_peer *peer, uint32_t end, uint32_t ack, uint32_t window, bool first)
+{
+	if (first || sw_seq_before(peer->next, end))
+		peer->next = end;
+	if (first || !sw_seq_before(ack, peer->acked)) {
+		peer->acked = ack;
+		peer->window = window;
+	}
+}
+
+/* Both directions have been ended and each end has said so. */
+static void close_when_done(struct sw_worker *w, struct sw_flow *f, uint32_t flow)
+{
+	const uint16_t both = SW_FLOW_FIN_CLIENT | SW_FLOW_FIN_SERVER;
+
+	if ((f->flags & both) == both && f->state == SW_FLOW_ESTABLISHED && f->client.acked == f->server.next &&
+		f->server.acked == f->client.next)
+		sw_flow_close(w, flow);
+}
+
+/* A native flow whose client has to prove itself yet. False: the packet is not to be followed. */
+static bool follow_embryonic(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
+{
+	const struct sw_packet *p = &b->packets[i];
+	const struct sw_flow *f = &w->flows.flows[flow];
+
+	if (p->tcp_flags & SW_TCP_SYN)
+		return false; /* repeated; the server answers it again */
+	const uint32_t isn = w->flows.setups[flow].cookie_isn;
+	if (p->tcp_flags & SW_TCP_ACK && p->ack - isn - 1 <= f->server.next - isn - 1 && !(p->tcp_flags & SW_TCP_RST)) {
+		sw_flow_establish_native(w, b, i, flow);
+		return true;
+	}
+	if (p->tcp_flags & SW_TCP_RST && p->seq == f->server.acked)
+		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED);
+	else if (sw_armed(w, b->slots[i]) && !(p->tcp_flags & SW_TCP_RST))
+		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
+	return false;
+}
+
+void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
+{
+	struct sw_flow *f = &w->flows.flows[flow];
+	const struct sw_packet *p = &b->packets[i];
+
+	b->verdicts[i] = SW_FORWARD;
+	if (f->state == SW_FLOW_EMBRYONIC && !follow_embryonic(w, b, i, flow))
+		return;
+	if (f->state == SW_FLOW_OUTWARD && (p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK)) == (SW_TCP_SYN | SW_TCP_ACK) &&
+		p->ack == f->server.next)
+		sw_flow_establish_native(w, b, i, flow);
+	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->server, SW_FLOW_SAW_SERVER, p->seq)) {
+		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
+		return;
+	}
+	f->last_seen = sw_coarse(w->now);
+	if (p->tcp_flags & SW_TCP_ACK) {
+		if (!(f->flags & SW_FLOW_SAW_CLIENT))
+			f->client_start = p->seq;
+		say(&f->client, p->seq + sw_segment_length(p), p->ack, scaled(p->window, f->client_scale),
+			!(f->flags & SW_FLOW_SAW_CLIENT));
+		f->flags |= SW_FLOW_SAW_CLIENT;
+	}
+	if (p->tcp_flags & SW_TCP_FIN)
+		f->flags |= SW_FLOW_FIN_CLIENT;
+	if (f->flags & SW_FLOW_PROXIED)
+		sw_translate_client(f, sw_frame_of(b->mbufs[i]), p);
+	if (p->tcp_flags & SW_TCP_RST)
+		sw_flow_close(w, flow);
+	else
+		close_when_done(w, f, flow);
+}
+
+/* The first acknowledgement of client data: the source not only owns its address, it uses the service. */
+static void note_data(struct sw_worker *w, struct sw_flow *f)
+{
+	if (f->flags & SW_FLOW_SENT_DATA || !(f->flags & SW_FLOW_SAW_CLIENT) ||
+		!sw_seq_before(f->client_start, f->server.acked) || f->state != SW_FLOW_ESTABLISHED)
+		return;
+	f->flags |= SW_FLOW_SENT_DATA;
+	if (f->record != SW_FLOW_NONE)
+		w->records[f->record].proof = SW_PROOF_SENT_DATA;
+}
+
+void sw_follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
+{
+	struct sw_flow *f = &w->flows.flows[flow];
+	const struct sw_packet *p = &b->packets[i];
+	const uint32_t seq = p->seq + f->seq_delta;
+
+	b->verdicts[i] = SW_FORWARD;
+	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->client, SW_FLOW_SAW_CLIENT, seq)) {
+		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
+		return;
+	}
+	f->last_seen = sw_coarse(w->now);
+	if (p->tcp_flags & SW_TCP_ACK) {
+		say(&f->server, seq + sw_segment_length(p), p->ack, scaled(p->window, f->server_scale),
+			!(f->flags & SW_FLOW_SAW_SERVER));
+		f->flags |= SW_FLOW_SAW_SERVER;
+		note_data(w, f);
+	}
+	if (p->tcp_flags & SW_TCP_FIN)
+		f->flags |= SW_FLOW_FIN_SERVER;
+	if (f->flags & SW_FLOW_PROXIED)
+		translate_server(f, sw_frame_of(b->mbufs[i]), p);
+	if (p->tcp_flags & SW_TCP_RST)
+		sw_flow_close(w, flow);
+	else
+		close_when_done(w, f, flow);
+}
+
+/* ---- ICMP errors -------------------------------------------------------------------------------------------------- */
+
+/*
+ * The host that an error is for looks for the connection by the inner sequence number (RFC 5927, 4), so it has to be in
+ * its own numbers. From outside the inner packet is the server's, as the client's network saw it; from inside the
+ * client's, as the server's saw it. The inner TCP checksum is nobody's business; the ICMP checksum covers the change.
+ */
+static void translate_icmp(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const struct sw_packet *p = &b->packets[i];
+	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
+	uint8_t *icmp = sw_frame_of(b->mbufs[i]) + p->l4_offset;
+	const unsigned int inner = (unsigned int)(p->inner_l4_offset - p->l4_offset);
+	uint64_t difference = 0;
+
+	b->verdicts[i] = SW_FORWARD;
+	if (!(f->flags & SW_FLOW_PROXIED) || f->state == SW_FLOW_CONNECTING)
+		return;
+	if (b->side == SW_OUTSIDE)
+		change32(icmp, inner + TCP_SEQ, p->seq - f->seq_delta, &difference);
+	else if (p->payload_bytes >= TCP_ACK + 4)
+		change32(icmp, inner + TCP_ACK, p->ack + f->seq_delta, &difference);
+	sw_checksum_apply(icmp + 2, difference);
+	sw_count(w, b->slots[i], SW_COUNT_ICMP_TRANSLATED);
+}
+
+/* ---- the stage ---------------------------------------------------------------------------------------------------- */
+
+static void from_outside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const uint32_t flow = b->flows[i];
+	const struct sw_packet *p = &b->packets[i];
+	const struct sw_flow *f = &w->flows.flows[flow];
+	const uint8_t handshake = p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+
+	if (handshake == SW_TCP_SYN)
+		return; /* a new connection of the same ports: limit and challenge, or through to the server */
+	if (f->flags & SW_FLOW_CHALLENGED && handshake == SW_TCP_ACK)
+		return; /* may be the answer to our cookie: verify looks */
+	sw_follow_or_connect(w, b, i, flow);
+}
+
+static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const uint32_t flow = b->flows[i];
+	const struct sw_flow *f = &w->flows.flows[flow];
+
+	if (f->state == SW_FLOW_CONNECTING)
+		sw_connect_from_server(w, b, i, flow);
+	else if (b->packets[i].tcp_flags & SW_TCP_SYN)
+		sw_learn(w, b, i); /* a SYN-ACK again, or a new connection on the ports of an old one */
+	else
+		sw_follow_server(w, b, i, flow);
+}
+
+void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
+{
+	for (unsigned int i = 0; i < b->count; i++) {
+		if (b->verdicts[i] != SW_PENDING)
+			continue;
+		/* Packets before this one in the burst may have opened or ended its flow. */
+		if (w->flows.changes != b->changes)
+			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+		if (b->flows[i] == SW_FLOW_NONE) {
+			if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
+				b->verdicts[i] = SW_FORWARD;
+			else if (b->side == SW_INSIDE)
+				sw_learn(w, b, i);
+			continue;
+		}
+		if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
+			translate_icmp(w, b, i);
+		else if (b->side == SW_OUTSIDE)
+			from_outside(w, b, i);
+		else
+			from_inside(w, b, i);
+	}
+}

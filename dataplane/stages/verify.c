@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stage 6: packets from outside that belong to no known flow and are no SYN. An ACK that echoes a cookie of ours opens
+ * a connection, within the limits for proven sources; everything else passes while the service is quiet and is dropped
+ * while it is armed.
+ */
+#include "../flow.h"
+
+#include "../challenges.h"
+#include "../core/prefix_table.h"
+
+static bool unguarded(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
+{
+	const uint8_t mode = sw_service_of(w, b, i)->mode;
+
+	return mode == SW_MODE_OFF || mode == SW_MODE_MONITOR;
+}
+
+/* Neither SYN nor ACK of a cookie. */
+static void refuse_or_pass(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+{
+	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]))
+		b->verdicts[i] = SW_FORWARD;
+	else
+		sw_drop(b, i, reason);
+}
+
+/*
+ * True within the first adopt_s after start, as far as the budget goes: the server knows its own connections, and its
+ * answer makes a flow of this one.
+ */
+static bool may_be_older_than_us(struct sw_worker *w)
+{
+	const struct sw_policy *p = w->policy;
+
+	if (w->now - w->shared->start_tsc >= p->adopt_cycles || !sw_rate_allows(&p->adopt, w->adopt_tat, w->now))
+		return false;
+	w->adopt_tat = sw_rate_take(&p->adopt, w->adopt_tat, w->now);
+	return true;
+}
+
+static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
+{
+	if (b->flows[i] != SW_FLOW_NONE)
+		sw_follow_or_connect(w, b, i, b->flows[i]);
+	else if (!sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
+		b->verdicts[i] = SW_FORWARD;
+	else
+		sw_drop(b, i, result == SW_COOKIE_VALID_BUT_EXPIRED ? SW_DROP_COOKIE_EXPIRED : SW_DROP_COOKIE_INVALID);
+}
+
+static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
+{
+	struct sw_admission a = {
+		.service = sw_service_of(w, b, i),
+		.source = &b->packets[i].client,
+		.is_ipv6 = b->packets[i].is_ipv6,
+		.group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group,
+	};
+
+	sw_admission_prepare(w, &a, SW_LIMITER_CONN);
+	const uint32_t record = sw_source_prove(w, &a);
+	const enum sw_drop_reason reason = sw_admit_connection(w, &a, record);
+	if (reason == SW_ADMITTED)
+		sw_connect_open(w, b, i, options, record);
+	else if (a.service->refusal == SW_REFUSE_RST)
+		sw_answer_reset(w, b, i, reason);
+	else
+		sw_drop(b, i, reason);
+}
+
+static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
+{
+	const struct sw_packet *p = &b->packets[i];
+	uint32_t flow = b->flows[i];
+
+	sw_challenge_forget(w, b->hashes[i]);
+	if (w->flows.changes != b->changes)
+		flow = b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+	if (flow != SW_FLOW_NONE) {
+		const struct sw_flow *f = &w->flows.flows[flow];
+		const struct sw_flow_setup *s = &w->flows.setups[flow];
+		if (f->flags & SW_FLOW_PROXIED && f->state != SW_FLOW_CLOSING && s->client_isn == p->seq - 1 &&
+			s->cookie_isn == p->ack - 1) { /* its own beginning again */
+			sw_follow_or_connect(w, b, i, flow);
+			return;
+		}
+		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED); /* the client has a new connection on these ports, and proves it */
+		b->flows[i] = SW_FLOW_NONE;
+	}
+	sw_count(w, b->slots[i], SW_COUNT_COOKIE_VALID);
+	admit(w, b, i, options);
+}
+
+/* True: an ACK that may echo a cookie. */
+static bool select_ack(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const uint8_t handshake = b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+
+	if (handshake == SW_TCP_SYN)
+		return false;
+	if (handshake & SW_TCP_RST || !(handshake & SW_TCP_ACK)) {
+		sw_challenge_forget(w, b->hashes[i]);
+		refuse_or_pass(w, b, i, SW_DROP_RST_WITHOUT_FLOW);
+		return false;
+	}
+	if (handshake & SW_TCP_SYN) {
+		refuse_or_pass(w, b, i, SW_DROP_SYN_ACK_UNEXPECTED);
+		return false;
+	}
+	if (!unguarded(w, b, i) && sw_accepts_cookies(w, b->slots[i]) && !b->packets[i].is_fragment)
+		return true;
+	not_ours(w, b, i, SW_COOKIE_INVALID);
+	return false;
+}
+
+void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
+{
+	const struct sw_packet *packets[SW_BURST];
+	struct sw_cookie_options options[SW_BURST];
+	uint8_t results[SW_BURST], which[SW_BURST];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < b->count && b->side == SW_OUTSIDE; i++) {
+		if (b->verdicts[i] != SW_PENDING || !select_ack(w, b, i))
+			continue;
+		packets[n] = &b->packets[i];
+		which[n++] = (uint8_t)i;
+	}
+	if (n == 0)
+		return;
+	sw_cookie_verify_burst(w->keys, packets, n, results, options);
+	for (unsigned int k = 0; k < n; k++) {
+		const unsigned int i = which[k];
+		if (results[k] == SW_COOKIE_VALID) {
+			valid(w, b, i, &options[k]);
+			continue;
+		}
+		/* An earlier packet of the burst may have opened its flow: data right behind the handshake's ACK. */
+		if (w->flows.changes != b->changes)
+			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+		not_ours(w, b, i, results[k]);
+	}
+}

@@ -45,6 +45,8 @@ void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned in
 void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);
 /* The server repeats its SYN-ACK: our ACK was lost. Sets the verdict. */
 void sw_connect_acknowledge_again(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);
+/* Tells the server to forget a connection of which it waits for the ACK. The flow stays. */
+void sw_connect_reset_server(struct sw_worker *w, uint32_t flow);
 /* SYNs that are due again, connections whose server never answered. */
 void sw_connect_retry(struct sw_worker *w);
 /* The server's SYN-ACK differs from what is known of it: tells housekeeping. */

@@ -4,7 +4,10 @@
 #include "core/prefix_table.h"
 #include "sources.h"
 
-enum { SWEEP_SLICE = 32 };
+enum {
+	SWEEP_SLICE = 32,
+	EMBRYONIC_ARMED_S = 3, /* longer than a lost SYN-ACK takes to be repeated (RFC 6298: 1 s) */
+};
 
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
@@ -122,6 +125,24 @@ static bool idle(const struct sw_worker *w, uint32_t flow, uint32_t limit)
 	return sw_coarse(w->now) - w->flows.flows[flow].last_seen > limit;
 }
 
+/*
+ * SYNs that passed before the service was armed hold places in the server's backlog for a minute or more, and the
+ * proven connections behind them find none. Those still unanswered after a few seconds are taken back.
+ */
+static void clear_backlog(struct sw_worker *w)
+{
+	for (unsigned int n = 0; n < SWEEP_SLICE; n++) {
+		const uint32_t oldest = w->flows.lists[SW_LIST_EMBRYONIC].head;
+		if (oldest == SW_FLOW_NONE || w->now - w->flows.setups[oldest].deadline < EMBRYONIC_ARMED_S * w->shared->tsc_hz)
+			return;
+		const struct sw_flow *f = &w->flows.flows[oldest];
+		if (f->state != SW_FLOW_EMBRYONIC || !sw_armed(w, f->service_slot))
+			return;
+		sw_connect_reset_server(w, oldest);
+		sw_flow_end(w, oldest, SW_COUNT_FLOW_SHED);
+	}
+}
+
 /* Heads are oldest by when they entered the list (`deadline`); one that is still in use goes round once more. */
 static void age_list(struct sw_worker *w, enum sw_flow_list list, uint32_t limit)
 {
@@ -143,6 +164,7 @@ static void age_list(struct sw_worker *w, enum sw_flow_list list, uint32_t limit
 
 void sw_flows_age(struct sw_worker *w)
 {
+	clear_backlog(w);
 	age_list(w, SW_LIST_EMBRYONIC, w->policy->idle_embryonic);
 	age_list(w, SW_LIST_CLOSING, w->policy->idle_closing);
 	for (unsigned int n = 0; n < SWEEP_SLICE; n++) {

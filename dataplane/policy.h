@@ -36,6 +36,7 @@ struct sw_service_profile {
 	struct sw_limit_profile levels[SW_PREFIX_LEVELS];
 	struct sw_limits total; /* operator's units, for the shares that housekeeping makes of it */
 	uint32_t start_syn_per_s, stop_syn_per_s, hold_ms;
+	struct sw_rate start;   /* AUTO: start_syn_per_s, 100 ms of it at once; more arms at once. Other modes: no limit */
 	struct sw_backend backend;
 };
 

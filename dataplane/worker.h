@@ -62,6 +62,8 @@ struct sw_shared {
 /* The state of a budget that this worker spends from. */
 struct sw_budget {
 	uint64_t syn_tat, conn_tat;
+	uint64_t native_tat;      /* services: SYNs that passed while quiet, against start_syn_per_s */
+	uint64_t armed_until_tsc; /* services: this worker armed it by itself, until housekeeping has decided for all */
 	uint32_t concurrent;
 	uint32_t reserved;
 };

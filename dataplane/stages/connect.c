@@ -384,6 +384,15 @@ void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned in
 		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
 }
 
+void sw_connect_reset_server(struct sw_worker *w, uint32_t flow)
+{
+	struct sw_segment reset = segment_of(&w->flows.setups[flow], false);
+
+	reset.flags = SW_TCP_RST;
+	reset.seq = w->flows.flows[flow].server.acked;
+	send_new(w, flow, &reset, SW_COUNT_SENT_RST);
+}
+
 /* ---- time passes -------------------------------------------------------------------------------------------------- */
 
 /* The server never answered: the client is told, which believes itself connected. */

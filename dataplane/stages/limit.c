@@ -20,6 +20,22 @@ static void pass(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
 }
 
+/*
+ * Housekeeping decides every 20 ms; a flood can fill a small backlog in that time. So a worker that sees more SYNs than
+ * arm the service challenges them from that packet on, and housekeeping takes over when it sees the same.
+ */
+static bool arms_at_once(struct sw_worker *w, const struct sw_service_profile *s)
+{
+	struct sw_budget *b = &w->service_budgets[s->slot];
+
+	if (sw_rate_allows(&s->start, b->native_tat, w->now)) {
+		b->native_tat = sw_rate_take(&s->start, b->native_tat, w->now);
+		return false;
+	}
+	b->armed_until_tsc = w->now + w->shared->tsc_hz / 4;
+	return true;
+}
+
 /* True: this SYN has to go through the limits. */
 static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool *simulated)
 {
@@ -29,7 +45,7 @@ static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, 
 	*simulated = s->mode == SW_MODE_MONITOR;
 	if (*simulated)
 		return true;
-	if (!sw_armed(w, s->slot)) {
+	if (!sw_armed(w, s->slot) && !arms_at_once(w, s)) {
 		pass(w, b, i);
 		return false;
 	}

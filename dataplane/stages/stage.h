@@ -78,7 +78,8 @@ static inline const struct sw_service_profile *sw_service_of(const struct sw_wor
 /* SYNs towards it are challenged. */
 static inline bool sw_armed(const struct sw_worker *w, uint32_t slot)
 {
-	return atomic_load_explicit(&w->shared->armed[slot], memory_order_relaxed) != 0;
+	return atomic_load_explicit(&w->shared->armed[slot], memory_order_relaxed) != 0 ||
+		(int64_t)(w->service_budgets[slot].armed_until_tsc - w->now) > 0;
 }
 
 /* Cookies may be on their way back to it. */

@@ -4,7 +4,7 @@
     outside (the Internet)          box                       inside (the protected host)
     10.20.0.2  fd00:20::2    eth0 --- out0 | br0 | in0 --- eth0   10.20.0.10  fd00:20::10
 
-Sources by the thousand: 10.20.64.0/18 and fd00:21::/64 are local to the outside host as a whole (one route each), and
+Sources by the thousand: 10.20.64.0/18 and fd00:21::/48 are local to the outside host as a whole (one route each), and
 the inside host reaches them through it, as it would reach strangers through a router. That keeps the kernel's
 neighbour table (1,024 entries) out of the measurement.
 """
@@ -15,7 +15,7 @@ PREFIX4, PREFIX6 = 16, 64
 OUTSIDE4, OUTSIDE6 = "10.20.0.2", "fd00:20::2"
 INSIDE4, INSIDE6 = "10.20.0.10", "fd00:20::10"
 BOX4, BOX6 = "10.20.0.1", "fd00:20::1"  # wall nftables alone: Seawall and the bridge have no address
-ALIASES4, ALIASES6 = "10.20.64.0/18", "fd00:21::/64"
+ALIASES4, ALIASES6 = "10.20.64.0/18", "fd00:21::/48"
 HOSTS = ("outside", "box", "inside")
 
 # The tracker's host as it was in 2008. The last one: Linux would else keep a quarter of its backlog for peers that

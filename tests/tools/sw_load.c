@@ -173,12 +173,20 @@ static void report(const struct sw_load_options *o, const struct sw_load_result 
 	printf("},\"reset_later\":%lu,\"seconds\":%.3f,\"late_max_ms\":%.3f,\"latency_ms\":", r->reset_later,
 		(double)r->elapsed_ns / 1e9, (double)r->late_max_us / 1000);
 	if (r->latency.count == 0) {
-		printf("null}\n");
+		printf("null,\"histogram_us\":[]}\n");
 		return;
 	}
-	printf("{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f}}\n",
+	printf("{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"histogram_us\":[",
 		(double)sw_histogram_quantile(&r->latency, 0.50) / 1000, (double)sw_histogram_quantile(&r->latency, 0.90) / 1000,
 		(double)sw_histogram_quantile(&r->latency, 0.99) / 1000, (double)r->latency.max_us / 1000);
+	const char *comma = "";
+	for (unsigned int i = 0; i < sizeof(r->latency.buckets) / sizeof(r->latency.buckets[0]); i++) {
+		if (r->latency.buckets[i] == 0)
+			continue;
+		printf("%s[%lu,%lu]", comma, sw_histogram_floor(i), r->latency.buckets[i]);
+		comma = ",";
+	}
+	printf("]}\n");
 }
 
 int main(int argc, char **argv)

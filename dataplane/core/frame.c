@@ -80,7 +80,7 @@ static bool tcp_flags_possible(uint8_t flags)
 		IMPOSSIBLE = 1 << 0 /* none */ | 1 << 1 /* FIN */ | 1 << 3 | 1 << 6 | 1 << 7 /* SYN with FIN, RST, both */ |
 					 1 << 11 | 1 << 14 | 1 << 15 /* the same with ACK */
 	};
-	const unsigned int index = (flags & 7u) | (flags & SW_TCP_ACK) >> 1;
+	const unsigned int index = (flags & 7u) | ((unsigned int)flags & SW_TCP_ACK) >> 1;
 
 	return !(IMPOSSIBLE >> index & 1);
 }

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "frame_builder.h"
+#include "core/syncookie.h"
+
+static const uint8_t master[SW_COOKIE_MASTER_BYTES] = "thirty-two bytes, no fewer......";
+static uint64_t seed = 3;
+
+static uint32_t next_random(void)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(seed >> 32);
+}
+
+/* A SYN as the parser gives it, of a random client. */
+static struct sw_packet random_syn(void)
+{
+	struct sw_packet p = {.kind = SW_PACKET_TCP, .tcp_flags = SW_TCP_SYN, .is_ipv6 = next_random() & 1};
+	uint32_t four[8];
+
+	for (unsigned int i = 0; i < 8; i++)
+		four[i] = next_random();
+	four[0] |= 1; /* never ::ffff:0:0/96 */
+	four[4] |= 1;
+	p.client = p.is_ipv6 ? sw_address_from_ipv6(four) : sw_address_from_ipv4(four);
+	p.server = p.is_ipv6 ? sw_address_from_ipv6(four + 4) : sw_address_from_ipv4(four + 4);
+	p.client_port = (uint16_t)next_random();
+	p.server_port = (uint16_t)next_random();
+	p.vlan = next_random() & 1 ? 0 : next_random() & 0x8fff8fff;
+	p.seq = next_random();
+	p.mss = (uint16_t)next_random();
+	p.window_scale = (int8_t)(next_random() % 16) - 1;
+	p.options = (uint8_t)(next_random() & (SW_OPTION_SACK_PERMITTED | SW_OPTION_TIMESTAMPS));
+	if (next_random() & 1)
+		p.tcp_flags |= SW_TCP_ECE | SW_TCP_CWR;
+	return p;
+}
+
+/* The ACK with which its client answers `cookie`. */
+static struct sw_packet ack_of(const struct sw_packet *syn, const struct sw_cookie *cookie)
+{
+	struct sw_packet p = *syn;
+
+	p.tcp_flags = SW_TCP_ACK;
+	p.seq = syn->seq + 1;
+	p.ack = cookie->isn + 1;
+	p.options &= SW_OPTION_TIMESTAMPS;
+	p.timestamp_offset = p.options ? 58 : 0;
+	p.tsecr = p.options ? cookie->tsval : 0;
+	p.mss = 0;
+	p.window_scale = SW_WINDOW_SCALE_NONE;
+	return p;
+}
+
+static void exchange(const struct sw_cookie_keys *make, const struct sw_cookie_keys *verify, const struct sw_packet *syn,
+	struct sw_packet *ack, uint8_t *result, struct sw_cookie_options *options)
+{
+	const struct sw_cookie_options asked = sw_cookie_options_of(syn);
+	struct sw_cookie cookie;
+
+	sw_cookie_make_burst(make, (const struct sw_packet *const[]){syn}, &asked, 1, &cookie);
+	*ack = ack_of(syn, &cookie);
+	sw_cookie_verify_burst(verify, (const struct sw_packet *const[]){ack}, 1, result, options);
+}
+
+/* Mixed bursts of both families, of every size, with every instruction set: what was asked for comes back. */
+static void bursts_come_back(void **state)
+{
+	(void)state;
+	for (enum sw_isa isa = SW_ISA_SCALAR; isa <= sw_isa_best(SW_ISA_AVX512); isa++) {
+		struct sw_cookie_keys old, new;
+
+		sw_cookie_derive_keys(master, 55000000, sw_siphash_burst_for(isa), &old);
+		sw_cookie_derive_keys(master, 55000001, sw_siphash_burst_for(isa), &new);
+		for (unsigned int count = 0; count <= SW_BURST; count++) {
+			struct sw_packet syns[SW_BURST], acks[SW_BURST];
+			const struct sw_packet *pointers[SW_BURST];
+			struct sw_cookie_options asked[SW_BURST], got[SW_BURST];
+			struct sw_cookie cookies[SW_BURST], of_old[SW_BURST];
+			uint8_t results[SW_BURST];
+
+			for (unsigned int i = 0; i < count; i++) {
+				syns[i] = random_syn();
+				pointers[i] = &syns[i];
+				asked[i] = sw_cookie_options_of(&syns[i]);
+			}
+			sw_cookie_make_burst(&new, pointers, asked, count, cookies);
+			sw_cookie_make_burst(&old, pointers, asked, count, of_old);
+			for (unsigned int i = 0; i < count; i++) { /* both epochs in one burst */
+				acks[i] = ack_of(&syns[i], i % 3 ? &cookies[i] : &of_old[i]);
+				pointers[i] = &acks[i];
+			}
+			sw_cookie_verify_burst(&new, pointers, count, results, got);
+			for (unsigned int i = 0; i < count; i++) {
+				assert_int_equal(results[i], SW_COOKIE_VALID);
+				assert_int_equal(got[i].sack, asked[i].sack);
+				assert_int_equal(got[i].timestamps, asked[i].timestamps);
+				assert_int_equal(got[i].ecn, asked[i].timestamps ? asked[i].ecn : 0);
+				assert_true(got[i].mss <= asked[i].mss || got[i].mss == sw_cookie_mss[0]);
+				if (asked[i].timestamps)
+					assert_int_equal(got[i].window_scale, asked[i].window_scale);
+				else
+					assert_true(got[i].window_scale <= asked[i].window_scale);
+				assert_int_equal(got[i].window_scale < 0, asked[i].window_scale < 0);
+			}
+		}
+	}
+}
+
+/* One bit of anything that is under the MAC, or of the MAC, turned: refused. */
+static void any_other_bit_is_refused(void **state)
+{
+	struct sw_cookie_keys keys;
+
+	(void)state;
+	sw_cookie_derive_keys(master, 55000000, sw_siphash_burst_for(sw_isa_best(SW_ISA_AVX512)), &keys);
+	for (unsigned int round = 0; round < 64; round++) {
+		const struct sw_packet syn = random_syn();
+		const uint32_t bits[] = {32, 32, syn.options & SW_OPTION_TIMESTAMPS ? 32 : 0, 16, 16, 32, 128, 128};
+		struct sw_packet ack;
+		struct sw_cookie_options options;
+		uint8_t result;
+
+		exchange(&keys, &keys, &syn, &ack, &result, &options);
+		assert_int_equal(result, SW_COOKIE_VALID);
+		for (unsigned int field = 0; field < sizeof(bits) / sizeof(bits[0]); field++)
+			for (uint32_t bit = 0; bit < bits[field]; bit++) {
+				const uint32_t first = syn.is_ipv6 || field < 6 ? 0 : 96;
+				struct sw_packet wrong = ack;
+
+				if (bit < first)
+					continue;
+				switch (field) {
+				case 0: wrong.ack = ((ack.ack - 1) ^ 1u << bit) + 1; break;
+				case 1: wrong.seq ^= 1u << bit; break;
+				case 2: wrong.tsecr ^= 1u << bit; break;
+				case 3: wrong.client_port ^= (uint16_t)(1u << bit); break;
+				case 4: wrong.server_port ^= (uint16_t)(1u << bit); break;
+				case 5: wrong.vlan ^= 1u << bit; break;
+				case 6: wrong.client.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8); break;
+				case 7: wrong.server.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8); break;
+				}
+				sw_cookie_verify_burst(&keys, (const struct sw_packet *const[]){&wrong}, 1, &result, &options);
+				/* Without timestamps 24 bits are all there is: about 1 in 10^7 of these would pass by chance. */
+				assert_int_equal(result, SW_COOKIE_INVALID);
+			}
+		ack.timestamp_offset = ack.timestamp_offset ? 0 : 58; /* timestamps stripped, or added */
+		sw_cookie_verify_burst(&keys, (const struct sw_packet *const[]){&ack}, 1, &result, &options);
+		assert_int_equal(result, SW_COOKIE_INVALID);
+	}
+}
+
+/* A cookie lives in its own epoch and the next; in the one after it is known as expired; then, or before, it is wrong. */
+static void lifetime(void **state)
+{
+	static const struct {
+		int later;
+		enum sw_cookie_result expected;
+	} epochs[] = {{-2, SW_COOKIE_INVALID}, {-1, SW_COOKIE_INVALID}, {0, SW_COOKIE_VALID}, {1, SW_COOKIE_VALID},
+		{2, SW_COOKIE_VALID_BUT_EXPIRED}, {3, SW_COOKIE_INVALID}, {4, SW_COOKIE_INVALID}};
+
+	(void)state;
+	for (uint32_t base = 0; base < 4; base++) /* both parities, and around the wrap of the epoch number */
+		for (size_t i = 0; i < sizeof(epochs) / sizeof(epochs[0]); i++)
+			for (unsigned int round = 0; round < 16; round++) {
+				const struct sw_packet syn = random_syn();
+				struct sw_cookie_keys made, now;
+				struct sw_packet ack;
+				struct sw_cookie_options options;
+				uint8_t result;
+
+				sw_cookie_derive_keys(master, base - 2, sw_siphash_burst_scalar, &made);
+				sw_cookie_derive_keys(master, base - 2 + (uint32_t)epochs[i].later, sw_siphash_burst_scalar, &now);
+				exchange(&made, &now, &syn, &ack, &result, &options);
+				assert_int_equal(result, epochs[i].expected);
+			}
+}
+
+static void another_master_secret_is_refused(void **state)
+{
+	uint8_t other[SW_COOKIE_MASTER_BYTES];
+	struct sw_cookie_keys made, now;
+
+	(void)state;
+	memcpy(other, master, sizeof(other));
+	other[31] ^= 1;
+	sw_cookie_derive_keys(master, 8, sw_siphash_burst_scalar, &made);
+	sw_cookie_derive_keys(other, 8, sw_siphash_burst_scalar, &now);
+	for (unsigned int round = 0; round < 64; round++) {
+		const struct sw_packet syn = random_syn();
+		struct sw_packet ack;
+		struct sw_cookie_options options;
+		uint8_t result;
+
+		exchange(&made, &now, &syn, &ack, &result, &options);
+		assert_int_equal(result, SW_COOKIE_INVALID);
+	}
+}
+
+/* Random guesses by the million: none passes with timestamps, about 1 in 2^24 without. */
+static void guesses(void **state)
+{
+	enum { BURSTS = 1 << 14 };
+	struct sw_cookie_keys keys;
+	struct sw_packet acks[SW_BURST];
+	const struct sw_packet *pointers[SW_BURST];
+	struct sw_cookie_options options[SW_BURST];
+	uint8_t results[SW_BURST];
+	unsigned int passed[2] = {0, 0};
+
+	(void)state;
+	sw_cookie_derive_keys(master, 55000000, sw_siphash_burst_for(sw_isa_best(SW_ISA_AVX512)), &keys);
+	for (unsigned int i = 0; i < SW_BURST; i++) {
+		acks[i] = random_syn();
+		acks[i].timestamp_offset = i & 1 ? 58 : 0;
+		pointers[i] = &acks[i];
+	}
+	for (unsigned int burst = 0; burst < BURSTS; burst++) {
+		for (unsigned int i = 0; i < SW_BURST; i++) {
+			acks[i].ack = next_random();
+			acks[i].tsecr = next_random();
+		}
+		sw_cookie_verify_burst(&keys, pointers, SW_BURST, results, options);
+		for (unsigned int i = 0; i < SW_BURST; i++)
+			passed[i & 1] += results[i] == SW_COOKIE_VALID;
+	}
+	assert_true(passed[0] <= 2); /* 2^18 tries at 2^-24 */
+	assert_int_equal(passed[1], 0);
+}
+
+static void every_mss_rounds_down(void **state)
+{
+	(void)state;
+	for (uint32_t mss = 0; mss <= UINT16_MAX; mss++) {
+		struct sw_cookie_options in = {.mss = (uint16_t)mss, .window_scale = SW_WINDOW_SCALE_NONE}, out;
+		uint16_t expected = sw_cookie_mss[0];
+		uint8_t option_byte, timestamp_byte;
+
+		for (unsigned int i = 0; i < 8; i++)
+			if (sw_cookie_mss[i] <= mss)
+				expected = sw_cookie_mss[i];
+		sw_cookie_encode_options(&in, &option_byte, &timestamp_byte);
+		sw_cookie_decode(sw_cookie_isn(0, option_byte, 0), false, 0, &out);
+		assert_int_equal(out.mss, expected);
+		assert_int_equal(timestamp_byte, 0);
+	}
+}
+
+static void every_scale_rounds_down(void **state)
+{
+	(void)state;
+	for (int scale = -1; scale <= 14; scale++)
+		for (unsigned int bits = 0; bits < 8; bits++) {
+			struct sw_cookie_options in = {1460, (int8_t)scale, bits & 1, bits >> 1 & 1, bits >> 2 & 1}, out;
+			uint8_t option_byte, timestamp_byte;
+			int8_t expected = SW_WINDOW_SCALE_NONE;
+
+			for (unsigned int i = 1; i < 8; i++)
+				if (sw_cookie_window_scale[i] <= scale)
+					expected = sw_cookie_window_scale[i];
+			sw_cookie_encode_options(&in, &option_byte, &timestamp_byte);
+			assert_int_equal(option_byte & 1, 0);
+			sw_cookie_decode(sw_cookie_isn(~0ull, option_byte, 1), in.timestamps, sw_cookie_tsval(~0ull, timestamp_byte), &out);
+			assert_int_equal(out.window_scale, in.timestamps ? scale : expected);
+			assert_int_equal(out.sack, in.sack);
+			assert_int_equal(out.timestamps, in.timestamps);
+			assert_int_equal(out.ecn, in.timestamps && in.ecn);
+		}
+}
+
+static void tables_rise(void **state)
+{
+	(void)state;
+	for (unsigned int i = 1; i < 8; i++) {
+		assert_true(sw_cookie_mss[i] > sw_cookie_mss[i - 1]);
+		assert_true(sw_cookie_window_scale[i] > sw_cookie_window_scale[i - 1]);
+	}
+	assert_int_equal(sw_cookie_window_scale[0], SW_WINDOW_SCALE_NONE);
+	assert_true(sw_cookie_window_scale[7] <= SW_WINDOW_SCALE_MAX);
+}
+
+static void what_a_syn_asks_for(void **state)
+{
+	static const uint8_t options[20] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 10};
+
+	(void)state;
+	for (unsigned int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		struct build b;
+		struct sw_packet p;
+		struct sw_cookie_options o;
+
+		build_segment(&b, is_ipv6, SW_TCP_SYN | SW_TCP_ECE | SW_TCP_CWR, options, sizeof(options), 0);
+		p = parse_build(&b);
+		o = sw_cookie_options_of(&p);
+		assert_int_equal(o.mss, 1460);
+		assert_int_equal(o.window_scale, 10);
+		assert_true(o.sack && o.timestamps && o.ecn);
+
+		build_segment(&b, is_ipv6, SW_TCP_SYN | SW_TCP_ECE, NULL, 0, 0);
+		p = parse_build(&b);
+		o = sw_cookie_options_of(&p);
+		assert_int_equal(o.mss, is_ipv6 ? 1220 : 536); /* RFC 9293, 3.7.1 */
+		assert_int_equal(o.window_scale, SW_WINDOW_SCALE_NONE);
+		assert_false(o.sack || o.timestamps || o.ecn); /* ECE alone asks for nothing (RFC 3168, 6.1.1) */
+	}
+}
+
+static void keys_are_wiped(void **state)
+{
+	const struct sw_cookie_keys nothing = {0};
+	struct sw_cookie_keys keys;
+
+	(void)state;
+	sw_cookie_derive_keys(master, 5, sw_siphash_burst_scalar, &keys);
+	assert_memory_not_equal(&keys, &nothing, sizeof(keys));
+	sw_cookie_wipe_keys(&keys);
+	assert_memory_equal(&keys, &nothing, sizeof(keys));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bursts_come_back),
+		cmocka_unit_test(any_other_bit_is_refused),
+		cmocka_unit_test(lifetime),
+		cmocka_unit_test(another_master_secret_is_refused),
+		cmocka_unit_test(guesses),
+		cmocka_unit_test(every_mss_rounds_down),
+		cmocka_unit_test(every_scale_rounds_down),
+		cmocka_unit_test(tables_rise),
+		cmocka_unit_test(what_a_syn_asks_for),
+		cmocka_unit_test(keys_are_wiped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import sw_net
 import sw_process
@@ -151,11 +152,15 @@ class Lab:
                 self._end_strays(self.netns(host))
         self._unpin()
         sw_net.remove(self.name)
-        if keep_logs and os.path.isdir(self.log_dir):
-            kept = self.run_dir + ".failed"
-            shutil.rmtree(kept, ignore_errors=True)
-            os.rename(self.log_dir, kept)
+        if keep_logs:
+            self.keep_logs()
         shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def keep_logs(self):
+        """For whoever asks what went wrong: RUN_DIR.failed, until the next failure."""
+        if os.path.isdir(self.log_dir):
+            shutil.rmtree(self.run_dir + ".failed", ignore_errors=True)
+            shutil.copytree(self.log_dir, self.run_dir + ".failed")
 
     @staticmethod
     def _end_strays(name):
@@ -249,6 +254,20 @@ class Lab:
         if reply.status not in (200, 503):
             raise LabError("GET %s: %d %s" % (path, reply.status, body[:200].decode(errors="replace")))
         return json.loads(body)
+
+    def settled_stats(self, seconds=5):
+        """/stats once two samples in a row show the same packets, so nothing is under way; the last one after the
+        deadline."""
+        deadline, last = time.monotonic() + seconds, None
+        while True:
+            stats = self.get("/stats")
+            key = stats.get("time"), stats["accounting"]["rx"]
+            if last and key[0] != last[0]:
+                if key[1] == last[1] or time.monotonic() > deadline:
+                    return stats
+            if not last or key[0] != last[0]:
+                last = key
+            time.sleep(0.05)
 
     def stop(self):
         with self.locked():

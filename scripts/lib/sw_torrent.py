@@ -53,6 +53,9 @@ class Torrent:
         return ARIA2 + ["--dir", self.directory + "/leech", "--seed-time=0", "--listen-port=6891",
                         "--interface", LEECHER, self.path]
 
+    def remove(self):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def downloaded(self):
         """Whether the leecher has the film, whole and right."""
         try:

@@ -121,6 +121,13 @@ class Lab:
         path.write_bytes(policy.encode() if isinstance(policy, str) else policy)
         return path
 
+    def start_control(self):
+        """The daemon alone, as after a crash: it finds the dataplane that runs."""
+        words = [sw_lab.program("control"), "--config", self.net.config_path, "--runtime-dir", self.net.runtime_dir,
+                 "--state-dir", self.net.state_dir]
+        self.net._spawn("control", "box", words)
+        wait_for(self.accounting_or_none, 10, "accounting in /stats")
+
     def process(self, name):
         """What scripts/lab noted of `dataplane` or `control`: pid, log."""
         entry = self.net.state()["processes"].get(name)
@@ -186,25 +193,31 @@ class Lab:
         wait_for(settled, seconds, lambda: f"unaccounted 0 in {json.dumps(last)}", 0.1)
         return last
 
-    @contextlib.contextmanager
-    def counting(self):
-        """`with lab.counting() as d`: after the block, d is what grew: {"answered": 3, "dropped": {"denied": 1}, ...}."""
-        difference = {}
-        if self.wall != "seawall":
-            yield difference
-            return
-        before = self.sums()
-        yield difference
-        self.difference(before, self.sums(), difference)
+    def counters(self, service=None):
+        """The accounting with the events in it, of the box or of one service."""
+        if service:
+            return self.get(f"/services/{service}")["counters"]
+        stats = self.get("/stats")
+        return {**stats["accounting"], "events": stats["events"], "wire": stats["wire"]}
 
-    @staticmethod
-    def difference(before, after, into):
-        into.clear()
-        for key, value in after.items():
-            if key == "dropped":
-                into[key] = {r: n - before[key].get(r, 0) for r, n in value.items() if n != before[key].get(r, 0)}
-            else:
-                into[key] = value - before[key]
+    @contextlib.contextmanager
+    def counting(self, expect=None, service=None, seconds=5):
+        """`with lab.counting(lambda g: g["answered"] >= 3) as g`: waits behind the block until what was counted since its
+        begin is as expected; g then holds what grew: {"answered": 3, "dropped": {"denied": 1}, "events": {...}, ...}."""
+        grown = {}
+        if self.wall != "seawall":
+            yield grown
+            return
+        self.sums()
+        before = self.counters(service)
+        yield grown
+
+        def settled():
+            grown.clear()
+            grown.update(difference(before, self.counters(service)))
+            return expect is None or expect(grown)
+
+        wait_for(settled, seconds, lambda: f"expected counts; counted: {grown}")
 
     def service(self, name):
         return self.get(f"/services/{name}")
@@ -267,6 +280,22 @@ class Lab:
             s.close()
             raise
         return s
+
+
+def difference(before, after):
+    """Of nested counters: what grew, at the top all of it."""
+    result = {}
+    for key, value in after.items():
+        if isinstance(value, dict):
+            result[key] = {k: n - before[key].get(k, 0) for k, n in value.items() if n != before[key].get(k, 0)}
+        elif isinstance(value, (int, float)):
+            result[key] = value - before[key]
+    return result
+
+
+def drops(grown, *names):
+    """How many packets these reasons dropped; without names, all."""
+    return sum(n for name, n in grown["dropped"].items() if not names or name in names)
 
 
 def tcp_info(sock):

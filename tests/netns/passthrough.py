@@ -6,7 +6,7 @@ import struct
 
 from cases import case, group
 from nets import check
-from packets import (ACK, ICMP, ICMPV6, PSH, SYN, UDP, Segment, Wire, checksum, ethernet, ip, ipv4, ipv6, mac, pseudo,
+from packets import (ACK, ICMP, ICMPV6, PSH, SYN, UDP, Segment, Wire, checksum, ethernet, ip, ipv4, ipv6, pseudo,
                      tcp_bytes)
 
 TO = "02:99:00:00:00:%02x"
@@ -102,10 +102,9 @@ def untouched(t):
 
 @case("frames of other protocols cross untouched, every frame through the dataplane", group="steer all", seawall=True)
 def untouched_all(t):
-    with t.lab.counting() as grown:
+    with t.lab.counting(lambda g: g["forwarded"] >= 30) as grown:
         cross(t, bodies)
     check(not grown["dropped"], f"dropped: {grown['dropped']}")
-    check(grown["forwarded"] >= 30, f"counted: {grown}")
 
 
 @case("LLDP crosses when every frame goes through the dataplane", group="steer all", seawall=True, families=(4,))
@@ -123,14 +122,11 @@ def lldp(t):
     check(False, "LLDP did not arrive")
 
 
-@case("allow-listed and other traffic beside a service in every mode", group="steer all", seawall=True)
+@case("frames that are not ours are in the sums", group="steer all", seawall=True)
 def not_ours_counts(t):
-    """Frames that cross are in the sums: as many more were received as were sent."""
     src, dst = STRANGER[t.family]
     out = t.enter(Wire(t.lab.outside, t.lab.outside_if))
     frame = ethernet(TO % 0x55, TO % 0x56, ip(src, dst, UDP, udp(src, dst, 1, 2, b"count me")))
-    with t.lab.counting() as grown:
+    with t.lab.counting(lambda g: g["rx"] >= 500 and g["forwarded"] >= 500):
         for _ in range(500):
             out.send(frame)
-    check(grown["rx"] >= 500 and grown["forwarded"] >= 500, f"counted: {grown}")
-    check(mac(TO % 0x55) == frame[:6], "")

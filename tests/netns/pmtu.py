@@ -9,7 +9,7 @@ import threading
 from cases import case
 from lab import receive_exactly, tcp_info
 from nets import check, wait_for
-from packets import ACK, ICMP, ICMPV6, PSH, RST, SYN, Wire, checksum, ethernet, ip, parse, pseudo
+from packets import ACK, ICMP, ICMPV6, PSH, Wire, checksum, ethernet, ip, parse, pseudo
 
 MTU = {4: 1000, 6: 1280}
 
@@ -33,8 +33,6 @@ def inner_of(frame, family, length):
 @case("ICMP error from outside about the server's segment", parameters={
     "with 8 bytes of TCP": 8, "with the whole TCP header": 32, "with 500 bytes": 500})
 def outside(t):
-    if t.family == 6 and t.parameter == 8:
-        pass  # RFC 4443 sends more, but a short one must not confuse anybody
     sent = threading.Event()
 
     def handler(connection):
@@ -91,7 +89,6 @@ def inside(t):
     finally:
         # The kernel remembers the path's MTU for the address: the next case is to find it as it was.
         t.lab.outside.run("ip", "-4" if t.family == 4 else "-6", "route", "flush", "cache")
-    check(True, "")
 
 
 @case("ICMP error with numbers that are not in flight changes nothing")
@@ -142,4 +139,3 @@ def unreachable(t):
         packet = ip(router, t.lab.server(6), ICMPV6, body[:2] + struct.pack("!H", total) + body[4:])
     c.wire.send(ethernet(t.lab.inside_mac, hardware, packet))
     c.exchange(b"all is well")
-    check(not any(" R" in line and "<" in line for line in c.trace if RST and SYN and "seq" not in line), "reset")

@@ -10,7 +10,8 @@
  * Restart  the program, its link and its maps are pinned below pin_directory and outlive the process. The next
  *          sw_wire_open() takes them over, replacing the program in place, so no frame is lost; blocks and counters
  *          go on. A pin that another version left and that does not fit is replaced.
- * Errors   0 or -errno; where there is `error`, with a text for a person in it.
+ * Errors   0 or -errno; where there is `error`, with a text for a person in it. After success a text there is a warning
+ *          worth a line in the log; no text, no warning.
  */
 #ifndef SW_WIRE_H
 #define SW_WIRE_H
@@ -34,13 +35,14 @@ struct sw_wire_interface {
 struct sw_wire_config {
 	const struct sw_wire_interface *interfaces; /* AF_XDP ends only; read only during the call */
 	uint32_t interface_count;                   /* 1 to SW_LINKS_MAX * SW_SIDES */
-	uint32_t queues;                            /* receive queues, one for each worker: 1 to SW_WORKERS_MAX */
+	uint32_t queues;                            /* one for each worker, and as many as the interface has: frames of a
+	                                               queue without a worker would fall back. 1 to SW_WORKERS_MAX */
 	uint8_t steer;                              /* enum sw_steer */
 	uint8_t fail_mode;                          /* enum sw_fail_mode */
 	uint32_t heartbeat_timeout_ms;
 	const char *pin_directory; /* below a bpffs, which is mounted when missing, e.g. /sys/fs/bpf/seawall/INSTANCE */
 	uint32_t blocks_max;       /* addresses that sw_wire_block() can hold; beyond it the longest unused is forgotten. 0: 65536 */
-	bool load_only;            /* load and fill, attach and pin nothing: for tests */
+	bool load_only;            /* load and fill, attach and pin nothing: for tests, see wire_private.h */
 };
 
 /*
@@ -97,8 +99,5 @@ int sw_wire_unblock(struct sw_wire *wire, const struct sw_address *address); /* 
 
 /* Sums over CPUs since the program was first attached (they survive restarts). -ENOENT: no such interface. */
 int sw_wire_counters(struct sw_wire *wire, uint32_t link, uint8_t side, uint64_t out[SW_WIRE_COUNTER_COUNT]);
-
-/* For tests: program descriptor for BPF_PROG_TEST_RUN, or -ENOENT. */
-int sw_wire_program(struct sw_wire *wire, uint32_t link, uint8_t side);
 
 #endif

@@ -12,11 +12,13 @@ typedef __u8 uint8_t;
 typedef __u16 uint16_t;
 typedef __u32 uint32_t;
 typedef __u64 uint64_t;
+typedef __s64 int64_t;
 #else
 #include <stdint.h>
 #endif
 
 enum {
+	SW_WIRE_LAYOUT = 1,      /* part of the pins' names; grows with every change in this file */
 	SW_WIRE_QUEUES_MAX = 64, /* SW_WORKERS_MAX */
 	SW_WIRE_RANGES = 14,     /* port ranges that fit into a zone; with more it gets a bitmap */
 	SW_WIRE_BITMAP_WORDS = 65536 / 64,
@@ -57,7 +59,7 @@ struct sw_wire_zone {
 	} ranges[SW_WIRE_RANGES]; /* sorted, disjoint */
 };
 
-/* Value of the ports array. */
+/* Value of the ports array. Bit p % 64 of word p / 64 is port p. */
 struct sw_wire_port_bitmap {
 	uint64_t is_protected[SW_WIRE_BITMAP_WORDS];
 	uint64_t enforced[SW_WIRE_BITMAP_WORDS];
@@ -72,11 +74,11 @@ struct sw_wire_rule {
 	uint8_t reserved[7];
 };
 
-/* One element, read once for each frame. */
+/* One element, read once for each frame; housekeeping writes it through a mapping. */
 struct sw_wire_settings {
-	uint32_t active;      /* which of the two sets is in force: 0 or 1 */
+	uint32_t active;       /* which of the two sets is in force: 0 or 1 */
 	uint32_t has_rules[2]; /* of each set: source trie not empty */
-	uint32_t reserved;
+	uint32_t has_blocks;   /* a block was ever set */
 };
 
 #endif

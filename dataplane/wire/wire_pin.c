@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The directory of pins, on a bpffs:
+ *
+ *   link.IFNAME                     keeps the program attached
+ *   sockets.IFNAME.1, counters.IFNAME.1
+ *   heartbeats.all.1, settings.all.1, blocks.all.1, ...   shared by all interfaces
+ *
+ * The number is the layout's: another version of Seawall makes maps of its own and removes those.
+ */
+#include "wire_private.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define BPFFS "/sys/fs/bpf"
+
+/* ---- the directory ------------------------------------------------------------------------------------------------ */
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+	return statfs(path, &fs) == 0 && (uint64_t)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int make_directories(const char *path)
+{
+	char partial[sizeof(((struct sw_wire *)0)->pin_directory)];
+	snprintf(partial, sizeof(partial), "%s", path);
+	for (char *slash = partial + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+		*slash = '\0';
+		if (mkdir(partial, 0700) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return mkdir(partial, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+/* A mount that only this process's mount namespace sees ends with it, and the pins with the mount. */
+static bool mounts_are_private(void)
+{
+	struct stat own, first;
+	return stat("/proc/self/ns/mnt", &own) == 0 && stat("/proc/1/ns/mnt", &first) == 0 && own.st_ino != first.st_ino;
+}
+
+int wire_pin_prepare(const char *directory, char *error, size_t error_bytes)
+{
+	const bool usual = strncmp(directory, BPFFS "/", sizeof(BPFFS)) == 0;
+	bool mounted = false;
+	if (usual && !is_bpffs(BPFFS)) {
+		if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
+			return wire_fail(error, error_bytes, -errno, "cannot mount a bpffs on " BPFFS ": %s", strerror(errno));
+		mounted = true;
+	}
+	const int made = make_directories(directory);
+	if (made)
+		return wire_fail(error, error_bytes, made, "cannot make %s: %s", directory, strerror(-made));
+	if (!is_bpffs(directory)) {
+		if (mount("bpf", directory, "bpf", 0, "mode=0700"))
+			return wire_fail(error, error_bytes, -errno, "cannot mount a bpffs on %s: %s", directory, strerror(errno));
+		mounted = true;
+	}
+	if (mounted && mounts_are_private())
+		wire_fail(error, error_bytes, 0, "the bpffs at %s was mounted in a mount namespace of its own (as by 'ip netns "
+			"exec'): the fail mode ends with the process. Start it with 'nsenter --net=' instead", directory);
+	return 0;
+}
+
+/* ---- pins --------------------------------------------------------------------------------------------------------- */
+
+int wire_pin_path(const struct sw_wire *wire, const char *kind, const char *name, bool versioned, char path[300])
+{
+	int length = snprintf(path, 300, "%s/%s.%s", wire->pin_directory, kind, name);
+	if (versioned && length > 0 && length < 300)
+		length += snprintf(path + length, 300 - (size_t)length, ".%d", SW_WIRE_LAYOUT);
+	return length < 300 ? 0 : -ENAMETOOLONG;
+}
+
+static bool fits(const struct bpf_map *map, int pinned)
+{
+	struct bpf_map_info info = {0};
+	uint32_t bytes = sizeof(info);
+	return bpf_obj_get_info_by_fd(pinned, &info, &bytes) == 0 && info.type == bpf_map__type(map) &&
+		info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+		info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
+
+void wire_pin_reuse(struct bpf_map *map, const char *path)
+{
+	const int pinned = bpf_obj_get(path);
+	if (pinned < 0)
+		return;
+	if (!fits(map, pinned) || bpf_map__reuse_fd(map, pinned))
+		unlink(path);
+	close(pinned);
+}
+
+int wire_pin_keep(struct bpf_map *map, const char *path)
+{
+	return bpf_obj_pin(bpf_map__fd(map), path) && errno != EEXIST ? -errno : 0;
+}
+
+/* ---- cleaning up -------------------------------------------------------------------------------------------------- */
+
+/* "KIND.NAME[.LAYOUT]"; interface names may have dots of their own. */
+static bool is_in_use(const struct sw_wire *wire, const char *entry)
+{
+	char layout[16], wanted[300];
+	snprintf(layout, sizeof(layout), ".%d", SW_WIRE_LAYOUT);
+	const size_t length = strlen(entry), tail = strlen(layout);
+	const bool ours = length > tail && strcmp(entry + length - tail, layout) == 0;
+	if (ours && strstr(entry, ".all."))
+		return true;
+	for (uint32_t i = 0; i < wire->port_count; i++) {
+		static const char *const kinds[] = {"sockets", "counters"};
+		snprintf(wanted, sizeof(wanted), "link.%s", wire->ports[i].name);
+		if (strcmp(entry, wanted) == 0)
+			return true;
+		for (int kind = 0; kind < 2; kind++) {
+			snprintf(wanted, sizeof(wanted), "%s.%s%s", kinds[kind], wire->ports[i].name, layout);
+			if (strcmp(entry, wanted) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+void wire_pin_clean(const struct sw_wire *wire, bool all)
+{
+	char path[sizeof(wire->pin_directory) + sizeof(((struct dirent *)0)->d_name) + 1];
+	DIR *directory = opendir(wire->pin_directory);
+	if (!directory)
+		return;
+	for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+		if (entry->d_name[0] == '.' || (!all && is_in_use(wire, entry->d_name)))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", wire->pin_directory, entry->d_name);
+		unlink(path); /* the last reference to a link detaches its program */
+	}
+	closedir(directory);
+	if (all)
+		rmdir(wire->pin_directory);
+}

@@ -214,11 +214,8 @@ class Phase:
 
     def _host(self):
         """What the tracker's host has seen so far."""
-        rules = json.loads(self.lab.output("inside", "nft", "-j", "list", "table", "inet", "sw_demo"))
-        counters = [part["counter"]["packets"] for item in rules["nftables"] if "rule" in item
-                    for part in item["rule"]["expr"] if "counter" in part]
         kernel = json.loads(self.lab.output("inside", "nstat", "-asj"))["kernel"]
-        return {"syns": sum(counters), "opened": kernel.get("TcpPassiveOpens", 0),
+        return {"syns": syns_seen(self.lab), "opened": kernel.get("TcpPassiveOpens", 0),
                 "turned_away": kernel.get("TcpExtListenDrops", 0)}
 
     def _collect(self):
@@ -270,6 +267,12 @@ class Phase:
 def count_syns(lab):
     """The counter that says how many SYNs reach the tracker's host, whatever the host then does with them."""
     subprocess.run(lab.within("inside", "nft", "-f", "-"), input=COUNT_SYNS, text=True, check=True)
+
+
+def syns_seen(lab):
+    rules = json.loads(lab.output("inside", "nft", "-j", "list", "table", "inet", "sw_demo"))
+    return sum(part["counter"]["packets"] for item in rules["nftables"] if "rule" in item
+               for part in item["rule"]["expr"] if "counter" in part)
 
 
 def accounting(lab):

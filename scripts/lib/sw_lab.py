@@ -88,6 +88,10 @@ class Lab:
     def within(self, host, *args):
         return list(sw_net.within(self.netns(host), *args))
 
+    def tool(self, name):
+        """A load generator of tests/tools."""
+        return os.path.join(BUILD, "tests/tools", name)
+
     def output(self, host, *args):
         return sw_net.call(*self.within(host, *args))
 

@@ -34,14 +34,18 @@ struct sw_idle {
 	struct pollfd fds[1 + SW_LINKS_MAX * SW_SIDES];  /* [0] is wake_fd */
 };
 
+static inline void sw_idle_wake_always(struct sw_idle *idle)
+{
+	const uint64_t one = 1;
+	(void)!write(idle->wake_fd, &one, sizeof(one));
+}
+
 /* After something was put into a ring of the worker behind `idle`. A system call only if it sleeps. */
 static inline void sw_idle_wake(struct sw_idle *idle)
 {
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in sw_idle_sleep(): ring before `asleep` */
-	if (atomic_load_explicit(&idle->asleep, memory_order_relaxed)) {
-		const uint64_t one = 1;
-		(void)!write(idle->wake_fd, &one, sizeof(one));
-	}
+	if (atomic_load_explicit(&idle->asleep, memory_order_relaxed))
+		sw_idle_wake_always(idle);
 }
 
 /* 0 or -errno. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The running policy: what publish.c builds from a checked snapshot, in the units of the packet path (TSC cycles,
+ * The running policy: what policy.c builds from a checked snapshot, in the units of the packet path (TSC cycles,
  * indices). Immutable once workers can see it; freed a grace period after its successor took its place.
  */
 #ifndef SW_POLICY_H
@@ -78,7 +78,7 @@ static inline uint32_t sw_coarse(uint64_t tsc)
 }
 
 /*
- * publish.c. `snapshot` must have passed sw_snapshot_check(); it is copied. Runs in housekeeping (or main, at start):
+ * policy.c. `snapshot` must have passed sw_snapshot_check(); it is copied. Runs in housekeeping (or main, at start):
  * may allocate and take its time. 0 or -ENOMEM.
  */
 int sw_policy_build(const void *snapshot, uint64_t bytes, uint64_t tsc_hz, struct sw_policy **out);

@@ -79,7 +79,7 @@ static struct sw_worker *worker_memory(const struct sw_boot *boot, uint32_t link
 static struct rte_ring *make_ring(const char *kind, unsigned int from, unsigned int to, unsigned int element_bytes,
 	unsigned int count)
 {
-	char name[RTE_RING_NAMESIZE];
+	char name[64]; /* the ring itself refuses one that is too long */
 	snprintf(name, sizeof(name), "sw_%s_%u_%u", kind, from, to);
 	return rte_ring_create_elem(name, element_bytes, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }

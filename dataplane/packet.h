@@ -73,7 +73,8 @@ struct sw_packet {
 	uint8_t is_ipv6, is_fragment;
 	uint8_t protocol;       /* of the IP payload, behind extension headers */
 	uint8_t side;           /* enum sw_side: where it came in */
-	uint16_t mss;           /* of the MSS option; 0: none. TCP, any segment, though only a SYN's matters; likewise the two below */
+	/* TCP, from the options of any segment, though those of a SYN alone mean something but for timestamps and SACK. */
+	uint16_t mss;           /* 0: no option */
 	int8_t window_scale;    /* 0 to 14; -1: no option */
 	uint8_t options;        /* SW_OPTION_... bits */
 };

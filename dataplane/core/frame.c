@@ -25,13 +25,19 @@ enum {
 /* The four bytes NOP NOP Timestamps 10, as RFC 7323, appendix A recommends them. */
 #define NOP_NOP_TIMESTAMPS 0x0101080au
 
+/* Multicast, or the broadcast address. */
+static bool ipv4_is_group(const uint8_t *a)
+{
+	return (a[0] >= 224 && a[0] <= 239) || sw_load_be32(a) == 0xffffffffu;
+}
+
 /*
  * Sources no host may have (RFC 1122, 3.2.1.3; RFC 4291, 2.5.2, 2.5.3 and 2.7). 240.0.0.0/4 is not among them: it was
  * only ever reserved, and some networks use it.
  */
 static bool ipv4_source_impossible(const uint8_t *a)
 {
-	return a[0] == 0 || a[0] == 127 || (a[0] >= 224 && a[0] <= 239) || sw_load_be32(a) == 0xffffffffu;
+	return a[0] == 0 || a[0] == 127 || ipv4_is_group(a);
 }
 
 static bool ipv6_source_impossible(const uint8_t *a)
@@ -56,7 +62,7 @@ static bool tcp_addresses_possible(const uint8_t *frame, struct sw_packet *out)
 		const uint8_t first = source[12];
 
 		source_bad = sw_unlikely((uint8_t)(first - 1) >= 223 || first == 127) && ipv4_source_impossible(source + 12);
-		destination_bad = destination[12] >= 224 && (destination[12] <= 239 || sw_load_be32(destination + 12) == 0xffffffffu);
+		destination_bad = destination[12] >= 224 && ipv4_is_group(destination + 12);
 	}
 	/* An answer goes to the frame's own MACs, swapped: neither may be a group (RFC 1122, 4.2.3.10). */
 	if (sw_unlikely(source_bad || frame[6] & 1 || sw_address_equal(&out->client, &out->server))) {
@@ -175,7 +181,7 @@ static void parse_ipv4(const uint8_t *frame, uint32_t l3, uint32_t end, struct s
 
 	if (sw_unlikely(end - l3 < SW_IPV4_BYTES))
 		return;
-	sw_frame_addresses(out, sw_address_from_ipv4(ip + 12), sw_address_from_ipv4(ip + 16), out->side == SW_OUTSIDE);
+	sw_frame_addresses_ipv4(out, ip, out->side == SW_OUTSIDE);
 	header = (uint32_t)(ip[0] & 15) * 4;
 	total = sw_load_be16(ip + 2);
 	if (sw_unlikely(ip[0] >> 4 != 4 || header < SW_IPV4_BYTES || header > total || total > end - l3))
@@ -185,8 +191,10 @@ static void parse_ipv4(const uint8_t *frame, uint32_t l3, uint32_t end, struct s
 	out->frame_bytes = (uint16_t)(l3 + total);
 	fragment = sw_load_be16(ip + 6);
 	if (sw_likely(out->protocol == SW_PROTO_TCP)) {
+		const bool more = fragment & IPV4_MORE_FRAGMENTS;
+
 		if (sw_unlikely(fragment & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET)) &&
-			!parse_fragment(out, (fragment & IPV4_FRAGMENT_OFFSET) * 8, total - header, header, fragment & IPV4_MORE_FRAGMENTS))
+			!parse_fragment(out, (fragment & IPV4_FRAGMENT_OFFSET) * 8, total - header, header, more))
 			return;
 		parse_tcp(frame, out);
 	} else if (out->protocol == SW_PROTO_ICMP && !(fragment & (IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))) {
@@ -227,11 +235,11 @@ static void parse_ipv6(const uint8_t *frame, uint32_t l3, uint32_t end, struct s
 	if (sw_unlikely(end - l3 < SW_IPV6_BYTES))
 		return;
 	out->is_ipv6 = 1;
-	sw_frame_addresses(out, sw_address_from_ipv6(ip + 8), sw_address_from_ipv6(ip + 24), out->side == SW_OUTSIDE);
+	sw_frame_addresses_ipv6(out, ip, out->side == SW_OUTSIDE);
 	payload = sw_load_be16(ip + 4);
 	if (sw_unlikely(ip[0] >> 4 != 6 || payload > end - l3 - SW_IPV6_BYTES))
 		return sw_frame_malformed(out, SW_DROP_IPV6_HEADER_BAD);
-	/* Must not appear on a wire (RFC 4038, 4.2 and draft-itojun-v6ops-v4mapped-harmful), and would pass for IPv4 here. */
+	/* Must not appear on a wire (draft-itojun-v6ops-v4mapped-harmful), and would pass for IPv4 here. */
 	if (sw_unlikely(sw_address_is_ipv4(&out->client) || sw_address_is_ipv4(&out->server)))
 		return sw_frame_malformed(out, SW_DROP_SOURCE_IMPOSSIBLE);
 	out->protocol = ip[6];

@@ -28,7 +28,7 @@ static bool quotes_a_packet(uint8_t type, bool is_ipv6)
 }
 
 /* Where the quoted TCP header begins, or 0. The quoted total length is not looked at: old routers garble it. */
-static uint32_t quoted_ipv4(const uint8_t *frame, uint32_t at, uint32_t end, struct sw_address addresses[2])
+static uint32_t quoted_ipv4(const uint8_t *frame, uint32_t at, uint32_t end)
 {
 	const uint8_t *ip = frame + at;
 	uint32_t header;
@@ -40,26 +40,23 @@ static uint32_t quoted_ipv4(const uint8_t *frame, uint32_t at, uint32_t end, str
 		return 0;
 	if (ip[9] != SW_PROTO_TCP || sw_load_be16(ip + 6) & 0x1fff) /* a later fragment has no TCP header to quote */
 		return 0;
-	addresses[0] = sw_address_from_ipv4(ip + 12);
-	addresses[1] = sw_address_from_ipv4(ip + 16);
 	return at + header;
 }
 
-static uint32_t quoted_ipv6(const uint8_t *frame, uint32_t at, uint32_t end, struct sw_address addresses[2])
+static uint32_t quoted_ipv6(const uint8_t *frame, uint32_t at, uint32_t end)
 {
 	const uint8_t *ip = frame + at;
 	struct sw_extension_walk walk;
+	struct sw_address source, destination;
 
 	if (end - at < SW_IPV6_BYTES || ip[0] >> 4 != 6)
 		return 0;
 	walk = sw_frame_walk_extensions(frame, at + SW_IPV6_BYTES, end, ip[6]);
 	if (walk.is_bad || walk.protocol != SW_PROTO_TCP || walk.fragment_at != 0)
 		return 0;
-	addresses[0] = sw_address_from_ipv6(ip + 8);
-	addresses[1] = sw_address_from_ipv6(ip + 24);
-	if (sw_address_is_ipv4(&addresses[0]) || sw_address_is_ipv4(&addresses[1]))
-		return 0;
-	return walk.at;
+	source = sw_address_from_ipv6(ip + 8);
+	destination = sw_address_from_ipv6(ip + 24);
+	return sw_address_is_ipv4(&source) || sw_address_is_ipv4(&destination) ? 0 : walk.at;
 }
 
 void sw_frame_icmp(const uint8_t *frame, struct sw_packet *out, bool inner_ipv6)
@@ -67,17 +64,19 @@ void sw_frame_icmp(const uint8_t *frame, struct sw_packet *out, bool inner_ipv6)
 	const uint32_t end = out->frame_bytes, inner_l3 = (uint32_t)out->l4_offset + ICMP_HEADER_BYTES;
 	/* An error that came in outside is about a packet that the server had sent, and so the other way round. */
 	const bool source_is_client = out->side != SW_OUTSIDE;
-	struct sw_address addresses[2]; /* source, destination */
 	const uint8_t *tcp;
 	uint32_t inner_l4;
 
 	if (end < inner_l3 || !quotes_a_packet(frame[out->l4_offset], inner_ipv6))
 		return;
-	inner_l4 = inner_ipv6 ? quoted_ipv6(frame, inner_l3, end, addresses) : quoted_ipv4(frame, inner_l3, end, addresses);
+	inner_l4 = inner_ipv6 ? quoted_ipv6(frame, inner_l3, end) : quoted_ipv4(frame, inner_l3, end);
 	if (inner_l4 == 0 || end - inner_l4 < QUOTED_TCP_BYTES_MIN)
 		return;
 	tcp = frame + inner_l4;
-	sw_frame_addresses(out, addresses[0], addresses[1], source_is_client);
+	if (inner_ipv6)
+		sw_frame_addresses_ipv6(out, frame + inner_l3, source_is_client);
+	else
+		sw_frame_addresses_ipv4(out, frame + inner_l3, source_is_client);
 	sw_frame_ports(out, tcp, source_is_client);
 	out->inner_l3_offset = (uint16_t)inner_l3;
 	out->inner_l4_offset = out->payload_offset = (uint16_t)inner_l4;

@@ -54,12 +54,17 @@ static inline void sw_frame_malformed(struct sw_packet *out, enum sw_drop_reason
 	out->reason = (uint8_t)reason;
 }
 
-/* Source and destination as client and server; `source_is_client` turns with the side. */
-static inline void sw_frame_addresses(struct sw_packet *out, struct sw_address source, struct sw_address destination,
-	bool source_is_client)
+/* Source and destination, as client and server. `source_is_client` turns with the side. */
+static inline void sw_frame_addresses_ipv4(struct sw_packet *out, const uint8_t *ip, bool source_is_client)
 {
-	out->client = source_is_client ? source : destination;
-	out->server = source_is_client ? destination : source;
+	*(source_is_client ? &out->client : &out->server) = sw_address_from_ipv4(ip + 12);
+	*(source_is_client ? &out->server : &out->client) = sw_address_from_ipv4(ip + 16);
+}
+
+static inline void sw_frame_addresses_ipv6(struct sw_packet *out, const uint8_t *ip, bool source_is_client)
+{
+	*(source_is_client ? &out->client : &out->server) = sw_address_from_ipv6(ip + 8);
+	*(source_is_client ? &out->server : &out->client) = sw_address_from_ipv6(ip + 24);
 }
 
 static inline void sw_frame_ports(struct sw_packet *out, const uint8_t *tcp, bool source_is_client)

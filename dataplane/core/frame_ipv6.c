@@ -28,7 +28,7 @@ static uint32_t extension_bytes(uint8_t protocol, const uint8_t *h)
 	return ((uint32_t)h[1] + 1) * 8;
 }
 
-/* RFC 8200, 4.1: each at most once, destination options twice, hop-by-hop only first. `seen`: bits by protocol number. */
+/* RFC 8200, 4.1: each at most once, destination options twice, hop-by-hop only first. `seen`: bits by number. */
 static bool extension_in_place(uint8_t protocol, unsigned int position, uint64_t *seen)
 {
 	const uint64_t bit = 1ull << protocol; /* the highest of the five numbers is 60 */

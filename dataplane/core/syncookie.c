@@ -78,7 +78,10 @@ static unsigned int window_scale_index(int8_t scale)
 void sw_cookie_encode_options(const struct sw_cookie_options *options, uint8_t *option_byte, uint8_t *timestamp_byte)
 {
 	const int8_t scale = options->window_scale;
-	const unsigned int exact = scale < 0 ? SCALE_NONE : scale > SW_WINDOW_SCALE_MAX ? SW_WINDOW_SCALE_MAX : (unsigned int)scale;
+	unsigned int exact = SCALE_NONE;
+
+	if (scale >= 0)
+		exact = scale > SW_WINDOW_SCALE_MAX ? SW_WINDOW_SCALE_MAX : (unsigned int)scale;
 
 	*option_byte = (uint8_t)(mss_index(options->mss) << ISN_MSS_SHIFT | window_scale_index(scale) << ISN_SCALE_SHIFT |
 							 (options->sack ? ISN_SACK : 0));
@@ -150,7 +153,8 @@ enum sw_cookie_result sw_cookie_check(uint64_t mac, uint32_t isn, bool has_times
 {
 	/* Both differences first, one decision at the end. The option bits need no compare: they are under the MAC. */
 	const uint32_t isn_difference = (sw_cookie_isn(mac, 0, 0) ^ isn) >> 8;
-	const uint32_t tsval_difference = ((sw_cookie_tsval(mac, 0) ^ tsecr) >> TSVAL_MAC_SHIFT) & (uint32_t)-(int32_t)has_timestamp;
+	const uint32_t tsval_counts = (uint32_t)-(int32_t)has_timestamp; /* all bits or none */
+	const uint32_t tsval_difference = (sw_cookie_tsval(mac, 0) ^ tsecr) >> TSVAL_MAC_SHIFT & tsval_counts;
 
 	return (isn_difference | tsval_difference) == 0 ? SW_COOKIE_VALID : SW_COOKIE_INVALID;
 }
@@ -194,7 +198,8 @@ void sw_cookie_make_burst(const struct sw_cookie_keys *keys, const struct sw_pac
 	group_clear(&groups[1]);
 	for (unsigned int i = 0; i < count; i++) {
 		sw_cookie_encode_options(&options[i], &option_bytes[i], &timestamp_bytes[i]);
-		group_add(&groups[packets[i]->is_ipv6 != 0], packets[i], i, packets[i]->seq, option_bytes[i], timestamp_bytes[i]);
+		group_add(&groups[packets[i]->is_ipv6 != 0], packets[i], i, packets[i]->seq, option_bytes[i],
+			timestamp_bytes[i]);
 	}
 	for (unsigned int family = 0; family < 2; family++) {
 		struct group *g = &groups[family];

@@ -45,7 +45,8 @@ static void check_family(const struct sw_packet *p)
 static void check_cookie(const struct sw_packet *syn)
 {
 	const struct sw_siphash_key key = {1, 2};
-	const struct sw_cookie_keys keys = {.current = key, .previous = {3, 4}, .epoch = 6, .burst = sw_siphash_burst_scalar};
+	const struct sw_cookie_keys keys = {
+		.current = key, .previous = {3, 4}, .epoch = 6, .burst = sw_siphash_burst_scalar};
 	const struct sw_cookie_options options = sw_cookie_options_of(syn);
 	const struct sw_packet *packets[1] = {syn};
 	struct sw_packet ack = *syn;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Runs every file of a directory through a fuzz target, each in a heap copy of exactly its size, so that a sanitizer
- * sees the first byte read too far. Usage: replay_NAME DIRECTORY. An empty directory is an error: it would test nothing.
+ * sees the first byte read too far. Usage: replay_NAME DIRECTORY. An empty directory is an error: nothing was tested.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -71,7 +71,8 @@ static inline void build_ethernet(struct build *b, bool is_ipv6, const uint16_t 
 /* The fixed IP header; what follows it begins at b->l4 until that is moved. */
 static inline void build_ip(struct build *b, uint8_t protocol)
 {
-	const uint8_t *client = b->is_ipv6 ? test_client6 : test_client4, *server = b->is_ipv6 ? test_server6 : test_server4;
+	const uint8_t *client = b->is_ipv6 ? test_client6 : test_client4;
+	const uint8_t *server = b->is_ipv6 ? test_server6 : test_server4;
 	const uint32_t width = b->is_ipv6 ? 16 : 4;
 
 	b->l3 = b->length;
@@ -89,7 +90,8 @@ static inline void build_ip(struct build *b, uint8_t protocol)
 	b->l4 = b->length;
 }
 
-static inline void build_tcp(struct build *b, uint8_t flags, const void *options, uint32_t option_bytes, uint32_t payload)
+static inline void build_tcp(struct build *b, uint8_t flags, const void *options, uint32_t option_bytes,
+	uint32_t payload)
 {
 	b->l4 = b->length;
 	build_add16(b, b->from_server ? SERVER_PORT : CLIENT_PORT);
@@ -126,8 +128,8 @@ static inline void build_finish(struct build *b, bool checksums)
 }
 
 /* The usual: Ethernet, IP, TCP. */
-static inline void build_segment(struct build *b, bool is_ipv6, uint8_t flags, const void *options, uint32_t option_bytes,
-	uint32_t payload)
+static inline void build_segment(struct build *b, bool is_ipv6, uint8_t flags, const void *options,
+	uint32_t option_bytes, uint32_t payload)
 {
 	build_ethernet(b, is_ipv6, NULL);
 	build_ip(b, 6);

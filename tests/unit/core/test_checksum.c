@@ -66,7 +66,8 @@ static void largest_segment_of_ones(void **state)
 
 	(void)state;
 	memset(data, 0xff, sizeof(data));
-	assert_int_equal(sw_checksum_fold(sw_checksum_add(0, data, sizeof(data))), as_stored(naive_sum(data, sizeof(data), 0)));
+	assert_int_equal(
+		sw_checksum_fold(sw_checksum_add(0, data, sizeof(data))), as_stored(naive_sum(data, sizeof(data), 0)));
 }
 
 static void pseudo_headers(void **state)
@@ -76,7 +77,8 @@ static void pseudo_headers(void **state)
 	(void)state;
 	fill(ipv4, sizeof(ipv4));
 	memcpy(ipv4 + 8, (const uint8_t[]){0, 6, 0xab, 0xcd}, 4);
-	assert_int_equal(sw_checksum_fold(sw_checksum_pseudo_ipv4(ipv4, ipv4 + 4, 6, 0xabcd)), as_stored(naive_sum(ipv4, 12, 0)));
+	assert_int_equal(
+		sw_checksum_fold(sw_checksum_pseudo_ipv4(ipv4, ipv4 + 4, 6, 0xabcd)), as_stored(naive_sum(ipv4, 12, 0)));
 	fill(ipv6, sizeof(ipv6));
 	memcpy(ipv6 + 32, (const uint8_t[]){0x12, 0x34, 0x56, 0x78, 0, 0, 0, 58}, 8);
 	assert_int_equal(

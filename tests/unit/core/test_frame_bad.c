@@ -60,6 +60,7 @@ static void one_wrong_byte(void **state)
 		const bool is_ipv6 = i & 1, from_server = i & 2;
 		struct build b;
 		struct sw_packet p;
+		uint32_t layer;
 
 		if (!(wrong[i / 4].family & (is_ipv6 ? V6 : V4)))
 			continue;
@@ -69,7 +70,8 @@ static void one_wrong_byte(void **state)
 		build_ip(&b, 6);
 		build_tcp(&b, SW_TCP_SYN, NULL, 0, 20);
 		build_finish(&b, false);
-		b.bytes[(wrong[i / 4].layer == L2 ? 0 : wrong[i / 4].layer == L3 ? b.l3 : b.l4) + wrong[i / 4].at] = wrong[i / 4].value;
+		layer = wrong[i / 4].layer == L2 ? 0 : wrong[i / 4].layer == L3 ? b.l3 : b.l4;
+		b.bytes[layer + wrong[i / 4].at] = wrong[i / 4].value;
 		p = parse_build(&b);
 		assert_int_equal(p.kind, SW_PACKET_MALFORMED);
 		assert_int_equal(p.reason, wrong[i / 4].reason);

@@ -71,7 +71,8 @@ static void fragments(void **state)
 		if (p.kind == SW_PACKET_TCP || p.kind == SW_PACKET_FRAGMENT) {
 			assert_int_equal(p.is_fragment, 1);
 			assert_int_equal(p.protocol, 6);
-			assert_memory_equal(p.server.bytes + (is_ipv6 ? 0 : 12), is_ipv6 ? test_server6 : test_server4, is_ipv6 ? 16 : 4);
+			assert_memory_equal(p.server.bytes + (is_ipv6 ? 0 : 12), is_ipv6 ? test_server6 : test_server4,
+				is_ipv6 ? 16 : 4);
 		}
 	}
 }

@@ -41,11 +41,13 @@ static const struct {
 		.expected = {0, 0, 1460, -1, -1, 8, 0, SW_OPTION_SACK_PERMITTED}},
 	{"SYN of macOS", BYTES(2, 4, 5, 0xb4, 1, 3, 3, 6, 1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 4, 2, 0, 0),
 		.expected = {9, 0, 1460, 12, -1, 6, 0, SW_OPTION_TIMESTAMPS | SW_OPTION_SACK_PERMITTED}},
-	{"scale 15 counts as 14 (RFC 7323, 2.3)", BYTES(3, 3, 15, 0), .expected = {.window_scale = 14, .timestamp_at = -1, .sack_at = -1}},
+	{"scale 15 counts as 14 (RFC 7323, 2.3)", BYTES(3, 3, 15, 0),
+		.expected = {.window_scale = 14, .timestamp_at = -1, .sack_at = -1}},
 	{"scale 0", BYTES(3, 3, 0, 0), .expected = {.window_scale = 0, .timestamp_at = -1, .sack_at = -1}},
 	{"one SACK block at an odd place", BYTES(1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0),
 		.expected = {0, 0, 0, -1, 3, -1, 1, SW_OPTION_SACK}},
-	{"four SACK blocks, exactly to the end", .bytes = {5, 34}, .length = 34, .expected = {0, 0, 0, -1, 2, -1, 4, SW_OPTION_SACK}},
+	{"four SACK blocks, exactly to the end", .bytes = {5, 34}, .length = 34,
+		.expected = {0, 0, 0, -1, 2, -1, 4, SW_OPTION_SACK}},
 	{"MD5", .bytes = {19, 18}, .length = 18, .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_MD5}},
 	{"AO", .bytes = {29, 16}, .length = 16, .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_AO}},
 	{"fast open, empty", BYTES(34, 2, 1, 1), .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_FAST_OPEN}},
@@ -54,7 +56,8 @@ static const struct {
 	{"experiment without a number", BYTES(253, 2), .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_UNKNOWN}},
 	{"MPTCP", .bytes = {30, 12}, .length = 12, .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_MPTCP}},
 	{"unknown", BYTES(77, 3, 1, 0), .expected = {0, 0, 0, -1, -1, -1, 0, SW_OPTION_UNKNOWN}},
-	{"nothing counts behind the end", BYTES(0, 8, 10, 1), .expected = {.window_scale = -1, .timestamp_at = -1, .sack_at = -1}},
+	{"nothing counts behind the end", BYTES(0, 8, 10, 1),
+		.expected = {.window_scale = -1, .timestamp_at = -1, .sack_at = -1}},
 };
 
 static void what_stacks_send(void **state)
@@ -146,7 +149,8 @@ static void written_is_read_again(void **state)
 		const int8_t scale = (int8_t)((int)(i >> 4) - 1);
 		uint8_t written[SW_TCP_OPTIONS_MAX];
 		struct sw_tcp_options o;
-		const unsigned int length = sw_tcp_options_write_syn(written, mss, scale, sack, timestamps, 0xdeadbeef, 0x01020304);
+		const unsigned int length =
+			sw_tcp_options_write_syn(written, mss, scale, sack, timestamps, 0xdeadbeef, 0x01020304);
 
 		assert_true(length <= 20 && length % 4 == 0);
 		assert_true(parse(written, length, &o));

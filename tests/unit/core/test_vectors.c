@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Replays tests/vectors, which an independent implementation made, with every instruction set. Argument: its directory. */
+/* Replays tests/vectors, made by an independent implementation, with every instruction set. Argument: the directory. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,13 +3,16 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <dirent.h>
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../core/snapshot_check.h"
@@ -88,7 +91,7 @@ static int with_pins(struct sw_wire *wire, uint32_t index, int (*each)(struct bp
 	if (!error)
 		error = each(port->skeleton->maps.counters, path);
 	for (int map = 0; map < WIRE_MAP_SHARED && index == 0 && !error; map++) {
-		error = wire_pin_path(wire, shared_names[map], "all", true, path);
+		error = wire_pin_path(wire, shared_names[map], "", true, path);
 		if (!error)
 			error = each(shared_map(port->skeleton, (enum wire_map)map), path);
 	}
@@ -188,19 +191,21 @@ static int attach_port(struct sw_wire *wire, struct wire_port *port, char *error
 	return 0;
 }
 
-/* Receive queues that the kernel uses now. */
+/*
+ * Receive queues that the kernel uses now, or 0: the driver does not say. Not from sysfs, which may show another
+ * namespace's interfaces.
+ */
 static uint32_t count_queues(const char *interface)
 {
-	char path[64];
-	uint32_t count = 0;
-	snprintf(path, sizeof(path), "/sys/class/net/%s/queues", interface);
-	DIR *directory = opendir(path);
-	if (!directory)
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq request = {.ifr_data = (void *)&channels};
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (any < 0)
 		return 0;
-	for (const struct dirent *entry; (entry = readdir(directory)) != NULL;)
-		count += strncmp(entry->d_name, "rx-", 3) == 0;
-	closedir(directory);
-	return count;
+	const int result = ioctl(any, SIOCETHTOOL, &request);
+	close(any);
+	return result ? 0 : channels.rx_count + channels.combined_count;
 }
 
 static int find_port(struct wire_port *port, const struct sw_wire_interface *interface, const struct sw_wire_config *config,
@@ -215,10 +220,10 @@ static int find_port(struct wire_port *port, const struct sw_wire_interface *int
 	if (!port->ifindex)
 		return wire_fail(error, error_bytes, -ENODEV, "%s: no such network interface here", interface->name);
 	const uint32_t queues = count_queues(interface->name);
-	if (queues && queues != config->queues) /* 0: sysfs shows another namespace's interfaces */
+	if (queues && queues != config->queues)
 		return wire_fail(error, error_bytes, -EINVAL,
-			"%s: has %u receive queues, expected %u, one for each worker: 'ethtool -L %s combined %u' (veth: rx %u tx %u)",
-			interface->name, queues, config->queues, interface->name, config->queues, config->queues, config->queues);
+			"%s: has %u receive queues, expected %u, one for each worker: 'ethtool -L %s combined %u', or 'rx %u'",
+			interface->name, queues, config->queues, interface->name, config->queues, config->queues);
 	return 0;
 }
 
@@ -248,8 +253,8 @@ static int open_all(struct sw_wire *wire, const struct sw_wire_config *config, c
 	for (uint32_t i = 0; i < wire->port_count; i++) {
 		result = load_port(wire, i, config);
 		if (result)
-			return wire_fail(error, error_bytes, result, "%s: cannot load the XDP program: %s (%s)", wire->ports[i].name,
-				strerror(-result), libbpf_said);
+			return wire_fail(error, error_bytes, result, "%s: cannot load the XDP program: %s%s%s", wire->ports[i].name,
+				strerror(-result), libbpf_said[0] ? ": " : "", libbpf_said);
 	}
 	result = map_shared(wire, config);
 	if (result)

@@ -40,7 +40,8 @@ struct sw_wire_config {
 	uint8_t steer;                              /* enum sw_steer */
 	uint8_t fail_mode;                          /* enum sw_fail_mode */
 	uint32_t heartbeat_timeout_ms;
-	const char *pin_directory; /* below a bpffs, which is mounted when missing, e.g. /sys/fs/bpf/seawall/INSTANCE */
+	const char *pin_directory; /* below a bpffs, which is mounted when missing, e.g. /sys/fs/bpf/seawall/INSTANCE. A bpffs
+	                              has no dots in names: there they become colons */
 	uint32_t blocks_max;       /* addresses that sw_wire_block() can hold; beyond it the longest unused is forgotten. 0: 65536 */
 	bool load_only;            /* load and fill, attach and pin nothing: for tests, see wire_private.h */
 };

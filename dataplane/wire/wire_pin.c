@@ -2,11 +2,12 @@
 /*
  * The directory of pins, on a bpffs:
  *
- *   link.IFNAME                     keeps the program attached
- *   sockets.IFNAME.1, counters.IFNAME.1
- *   heartbeats.all.1, settings.all.1, blocks.all.1, ...   shared by all interfaces
+ *   link:IFNAME                     keeps the program attached
+ *   sockets:IFNAME:1, counters:IFNAME:1
+ *   heartbeats::1, settings::1, blocks::1, ...   shared by all interfaces
  *
- * The number is the layout's: another version of Seawall makes maps of its own and removes those.
+ * The number is the layout's: another version of Seawall makes maps of its own and removes those. A bpffs refuses dots
+ * in names, an interface's name has no colons: dots become colons.
  */
 #include "wire_private.h"
 
@@ -44,6 +45,12 @@ static int make_directories(const char *path)
 	return mkdir(partial, 0700) && errno != EEXIST ? -errno : 0;
 }
 
+static void dots_to_colons(char *text)
+{
+	for (; (text = strchr(text, '.')) != NULL; text++)
+		*text = ':';
+}
+
 /* A mount that only this process's mount namespace sees ends with it, and the pins with the mount. */
 static bool mounts_are_private(void)
 {
@@ -51,10 +58,12 @@ static bool mounts_are_private(void)
 	return stat("/proc/self/ns/mnt", &own) == 0 && stat("/proc/1/ns/mnt", &first) == 0 && own.st_ino != first.st_ino;
 }
 
-int wire_pin_prepare(const char *directory, char *error, size_t error_bytes)
+int wire_pin_prepare(char *directory, char *error, size_t error_bytes)
 {
 	const bool usual = strncmp(directory, BPFFS "/", sizeof(BPFFS)) == 0;
 	bool mounted = false;
+	if (usual)
+		dots_to_colons(directory + sizeof(BPFFS));
 	if (usual && !is_bpffs(BPFFS)) {
 		if (mount("bpf", BPFFS, "bpf", 0, "mode=0700"))
 			return wire_fail(error, error_bytes, -errno, "cannot mount a bpffs on " BPFFS ": %s", strerror(errno));
@@ -76,12 +85,21 @@ int wire_pin_prepare(const char *directory, char *error, size_t error_bytes)
 
 /* ---- pins --------------------------------------------------------------------------------------------------------- */
 
+/* "KIND:NAME", and ":LAYOUT" where `versioned`. */
+static void pin_name(const char *kind, const char *name, bool versioned, char *out, size_t room)
+{
+	char layout[16] = "";
+	if (versioned)
+		snprintf(layout, sizeof(layout), ":%d", SW_WIRE_LAYOUT);
+	snprintf(out, room, "%s:%s%s", kind, name, layout);
+	dots_to_colons(out);
+}
+
 int wire_pin_path(const struct sw_wire *wire, const char *kind, const char *name, bool versioned, char path[300])
 {
-	int length = snprintf(path, 300, "%s/%s.%s", wire->pin_directory, kind, name);
-	if (versioned && length > 0 && length < 300)
-		length += snprintf(path + length, 300 - (size_t)length, ".%d", SW_WIRE_LAYOUT);
-	return length < 300 ? 0 : -ENAMETOOLONG;
+	char last[64];
+	pin_name(kind, name, versioned, last, sizeof(last));
+	return snprintf(path, 300, "%s/%s", wire->pin_directory, last) < 300 ? 0 : -ENAMETOOLONG;
 }
 
 static bool fits(const struct bpf_map *map, int pinned)
@@ -110,22 +128,17 @@ int wire_pin_keep(struct bpf_map *map, const char *path)
 
 /* ---- cleaning up -------------------------------------------------------------------------------------------------- */
 
-/* "KIND.NAME[.LAYOUT]"; interface names may have dots of their own. */
 static bool is_in_use(const struct sw_wire *wire, const char *entry)
 {
-	char layout[16], wanted[300];
-	snprintf(layout, sizeof(layout), ".%d", SW_WIRE_LAYOUT);
-	const size_t length = strlen(entry), tail = strlen(layout);
-	const bool ours = length > tail && strcmp(entry + length - tail, layout) == 0;
-	if (ours && strstr(entry, ".all."))
+	static const char *const kinds[] = {"link", "sockets", "counters"};
+	char layout[16], wanted[64];
+	snprintf(layout, sizeof(layout), "::%d", SW_WIRE_LAYOUT);
+	const char *shared = strstr(entry, "::");
+	if (shared && strcmp(shared, layout) == 0 && strchr(entry, ':') == shared)
 		return true;
 	for (uint32_t i = 0; i < wire->port_count; i++) {
-		static const char *const kinds[] = {"sockets", "counters"};
-		snprintf(wanted, sizeof(wanted), "link.%s", wire->ports[i].name);
-		if (strcmp(entry, wanted) == 0)
-			return true;
-		for (int kind = 0; kind < 2; kind++) {
-			snprintf(wanted, sizeof(wanted), "%s.%s%s", kinds[kind], wire->ports[i].name, layout);
+		for (int kind = 0; kind < 3; kind++) {
+			pin_name(kinds[kind], wire->ports[i].name, kind > 0, wanted, sizeof(wanted));
 			if (strcmp(entry, wanted) == 0)
 				return true;
 		}

@@ -51,9 +51,9 @@ int wire_sockets(struct sw_wire *wire, uint32_t port);
 
 /* ---- wire_pin.c: the directory of pins ---------------------------------------------------------------------------- */
 
-/* Makes the directory, and mounts a bpffs where there is none. */
-int wire_pin_prepare(const char *directory, char *error, size_t error_bytes);
-/* "DIRECTORY/KIND.NAME", with this layout's number where `versioned`. -ENAMETOOLONG. */
+/* Makes the directory, and mounts a bpffs where there is none. Dots in it become colons: a bpffs refuses them. */
+int wire_pin_prepare(char *directory, char *error, size_t error_bytes);
+/* Path of a pin; `versioned`: with this layout's number. -ENAMETOOLONG. */
 int wire_pin_path(const struct sw_wire *wire, const char *kind, const char *name, bool versioned, char path[300]);
 /* Removes every pin that this box, with these interfaces and this layout, does not use; with `all` the directory too. */
 void wire_pin_clean(const struct sw_wire *wire, bool all);

@@ -92,8 +92,6 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 			s->start_syn_per_s < SW_RATE_COARSE_BELOW ? s->start_syn_per_s : s->start_syn_per_s / 10, tsc_hz);
 	out->stop_syn_per_s = s->stop_syn_per_s;
 	out->hold_ms = s->hold_ms;
-	if (s->mode == SW_MODE_AUTO)
-		out->start = sw_rate_make(s->start_syn_per_s, s->start_syn_per_s / 10, tsc_hz);
 	out->backend = s->backend;
 }
 
@@ -179,16 +177,11 @@ int sw_policy_build(const void *snapshot, uint64_t bytes, uint64_t tsc_hz, struc
 	p->generation = sw_snapshot_generation(p->snapshot);
 	p->service = calloc(p->service_count + 1, sizeof(*p->service));
 	p->group = calloc(p->group_count + 1, sizeof(*p->group));
-	p->slot_count = sw_snapshot_boot(p->snapshot)->services_max;
-	p->service_by_slot = malloc(p->slot_count * sizeof(*p->service_by_slot));
-	if (!p->service || !p->group || !p->service_by_slot)
+	if (!p->service || !p->group)
 		goto fail;
-	memset(p->service_by_slot, 0xff, p->slot_count * sizeof(*p->service_by_slot)); /* SW_NONE */
 	build_global(global, tsc_hz, p);
 	for (uint32_t i = 0; i < p->service_count; i++)
 		build_service(&services[i], global, tsc_hz, &p->service[i]);
-	for (uint32_t i = 0; i < p->service_count; i++)
-		p->service_by_slot[services[i].slot] = i;
 	for (uint32_t i = 0; i < p->group_count; i++)
 		p->group[i] = (struct sw_group_profile){.slot = groups[i].slot,
 			.limited = limits_anything(&groups[i].limits), .limits = groups[i].limits};
@@ -213,7 +206,6 @@ void sw_policy_free(struct sw_policy *p)
 	free(p->service_by_slot);
 	free(p->service);
 	free(p->group);
-	free(p->service_by_slot);
 	free(p->snapshot);
 	free(p);
 }

@@ -52,6 +52,14 @@ static void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	}
 }
 
+static bool is_syn_from_client(const struct sw_burst *b, unsigned int i)
+{
+	const struct sw_packet *p = &b->packets[i];
+
+	return b->side == SW_OUTSIDE && p->kind == SW_PACKET_TCP &&
+		(p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_SYN;
+}
+
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	const struct sw_address *servers[SW_BURST];
@@ -90,6 +98,8 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 		if (b->verdicts[i] == SW_HANDED_OVER)
 			continue;
 		w->services[b->slots[i]].count[SW_COUNT_RX]++; /* the box's own was counted where the packet arrived */
+		if (is_syn_from_client(b, i))
+			sw_count(w, b->slots[i], SW_COUNT_SYN_RECEIVED);
 	}
 	for (unsigned int k = 0; k < n; k++)
 		if (b->verdicts[which[k]] == SW_PENDING && b->packets[which[k]].kind == SW_PACKET_MALFORMED)

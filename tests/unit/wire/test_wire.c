@@ -11,8 +11,7 @@
 
 #include "../core/snapshot_draft.h"
 #include "core/snapshot_check.h"
-#include "frames.h"
-#include "wire_private.h"
+#include "run_frame.h"
 
 #define SERVER "10.20.0.10"
 #define SERVER6 "fd00:20::10"
@@ -88,50 +87,9 @@ static void usual_policy(struct draft *draft)
 	draft_target(draft, "fd00:20::/64", 9000, 9010, 2);
 }
 
-/* What became of the frame: its counter, which must be the only one that moved, and must agree with the verdict. */
 static enum sw_wire_counter run(struct box *box, enum sw_side side, const struct frame *frame)
 {
-	static const int verdicts[SW_WIRE_COUNTER_COUNT] = {
-		[SW_WIRE_REDIRECTED] = 4, /* XDP_REDIRECT */
-		[SW_WIRE_PASSED_NOT_PROTECTED] = 2,
-		[SW_WIRE_PASSED_NO_DATAPLANE] = 2, /* XDP_PASS */
-		[SW_WIRE_PASSED_STALE] = 2,
-		[SW_WIRE_DROPPED_DENIED] = 1,
-		[SW_WIRE_DROPPED_BLOCKED] = 1,
-		[SW_WIRE_DROPPED_NO_DATAPLANE] = 1, /* XDP_DROP */
-		[SW_WIRE_DROPPED_STALE] = 1,
-	};
-	uint64_t before[SW_WIRE_COUNTER_COUNT], after[SW_WIRE_COUNTER_COUNT];
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->length);
-	enum sw_wire_counter moved = SW_WIRE_COUNTER_COUNT;
-
-	assert_int_equal(sw_wire_counters(box->wire, 0, (uint8_t)side, before), 0);
-	assert_int_equal(bpf_prog_test_run_opts(wire_program(box->wire, side), &options), 0);
-	assert_int_equal(sw_wire_counters(box->wire, 0, (uint8_t)side, after), 0);
-	for (int i = 0; i < SW_WIRE_COUNTER_COUNT; i++) {
-		if (after[i] == before[i])
-			continue;
-		assert_int_equal(after[i], before[i] + 1);
-		assert_int_equal(moved, SW_WIRE_COUNTER_COUNT);
-		moved = (enum sw_wire_counter)i;
-	}
-	assert_int_not_equal(moved, SW_WIRE_COUNTER_COUNT);
-	assert_int_equal(options.retval, verdicts[moved]);
-	return moved;
-}
-
-static const uint16_t untagged[3] = {0};
-
-/* A plain SYN from `client` to `server`:`port`, as it arrives outside. */
-static struct frame syn_from(const char *client, const char *server, uint16_t port)
-{
-	struct frame frame = {.length = 0};
-	const struct sw_address address = address_of(server);
-	put_ethernet(&frame, untagged, sw_address_is_ipv4(&address) ? 0x0800 : 0x86dd);
-	const uint32_t ip = put_ip(&frame, client, server, TCP);
-	put_tcp(&frame, 40000, port);
-	finish_ip(&frame, ip);
-	return frame;
+	return run_frame(box->wire, side, frame);
 }
 
 /* ---- steering ----------------------------------------------------------------------------------------------------- */

@@ -166,7 +166,8 @@ bool sw_attach_refresh(struct sw_attach *a, uint64_t mono_ns, uint64_t unix_ns)
 {
 	struct stat st;
 	bool mapped = false;
-	const int fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	/* It may be a link: the dataplane keeps its region in memory where the runtime directory lies on a disk. */
+	const int fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		const int error = errno;
 		unmap(a);

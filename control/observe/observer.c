@@ -5,9 +5,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 
 enum { INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 60000 };
+
+#define EVIDENCE_FRESH_NS 1000000000ull     /* handlers: at most one scan a second */
+#define EVIDENCE_INCIDENT_NS 10000000000ull /* while an incident runs */
+#define EVIDENCE_UNUSED_NS 60000000000ull   /* then its memory is given back */
 
 struct sw_observer {
 	pthread_mutex_t lock;   /* guards all below but the thread's own */
@@ -16,6 +21,9 @@ struct sw_observer {
 	struct sw_attach attach;
 	struct sw_sample sample;
 	struct sw_rates *rates;
+	struct sw_incidents *incidents;
+	struct sw_evidence evidence;
+	uint64_t evidence_used_ns; /* monotonic */
 	uint64_t sampled_unix_ns;
 
 	pthread_t thread;
@@ -35,9 +43,41 @@ static uint64_t now_ns(clockid_t clock)
 static void read_now(struct sw_observer *o)
 {
 	const uint64_t mono_ns = now_ns(CLOCK_MONOTONIC), unix_ns = now_ns(CLOCK_REALTIME);
-	sw_attach_refresh(&o->attach, mono_ns, unix_ns);
+	if (sw_attach_refresh(&o->attach, mono_ns, unix_ns))
+		sw_evidence_free(&o->evidence); /* it was another dataplane's */
 	if (sw_collect(&o->attach, mono_ns, unix_ns, &o->sample))
 		o->sample.valid = false; /* no memory: nothing to show this time */
+}
+
+/* The evidence, not older than `age_ns`, or NULL. With the lock held. */
+static struct sw_evidence *evidence_of(struct sw_observer *o, uint64_t age_ns)
+{
+	const uint64_t mono_ns = o->sample.mono_ns;
+	struct sw_evidence *e = &o->evidence;
+	if (!o->attach.region || !o->sample.valid) {
+		sw_evidence_free(e);
+		return NULL;
+	}
+	o->evidence_used_ns = mono_ns;
+	if (e->scanned_mono_ns && mono_ns - e->scanned_mono_ns < age_ns)
+		return e;
+	if (!sw_evidence_scan(e, o->attach.region, mono_ns, o->sample.unix_ns))
+		return e;
+	sw_evidence_free(e);
+	return NULL;
+}
+
+/* While an incident runs, who is behind it; else gives unused memory back. NULL: nothing new. */
+static const struct sw_evidence *evidence_of_incidents(struct sw_observer *o)
+{
+	const uint64_t mono_ns = o->sample.mono_ns, before_ns = o->evidence.scanned_mono_ns;
+	if (sw_incidents_running(o->incidents)) {
+		const struct sw_evidence *e = evidence_of(o, EVIDENCE_INCIDENT_NS);
+		return e && e->scanned_mono_ns != before_ns ? e : NULL;
+	}
+	if (o->evidence.records && mono_ns - o->evidence_used_ns > EVIDENCE_UNUSED_NS)
+		sw_evidence_free(&o->evidence);
+	return NULL;
 }
 
 static void sample_once(struct sw_observer *o)
@@ -45,6 +85,7 @@ static void sample_once(struct sw_observer *o)
 	pthread_mutex_lock(&o->lock);
 	read_now(o);
 	sw_rates_add(o->rates, &o->sample);
+	sw_incidents_add(o->incidents, &o->sample, evidence_of_incidents(o));
 	o->sampled_unix_ns = o->sample.unix_ns;
 	pthread_mutex_unlock(&o->lock);
 	if (o->sampled)
@@ -114,6 +155,8 @@ static void release(struct sw_observer *o)
 	sw_attach_close(&o->attach);
 	sw_sample_free(&o->sample);
 	sw_rates_close(o->rates);
+	sw_incidents_close(o->incidents);
+	sw_evidence_free(&o->evidence);
 	pthread_cond_destroy(&o->ending);
 	pthread_mutex_destroy(&o->lock);
 	free(o);
@@ -132,6 +175,10 @@ int sw_observer_open(const struct sw_observer_options *options, struct sw_observ
 	int error = sw_attach_init(&o->attach, options->runtime_dir);
 	if (!error)
 		error = sw_rates_open(options->history_s, &o->rates);
+	if (!error)
+		error = sw_incidents_open(options->state_dir, &o->incidents);
+	if (!error && getrandom(&o->evidence.seed, sizeof(o->evidence.seed), 0) != sizeof(o->evidence.seed))
+		error = -EIO;
 	if (!error)
 		error = start_thread(o);
 	if (error) {
@@ -169,6 +216,21 @@ void sw_observer_unlock(struct sw_observer *o)
 const struct sw_rates *sw_observer_rates(const struct sw_observer *o)
 {
 	return o->rates;
+}
+
+const struct sw_incidents *sw_observer_incidents(const struct sw_observer *o)
+{
+	return o->incidents;
+}
+
+struct sw_evidence *sw_observer_evidence(struct sw_observer *o)
+{
+	return evidence_of(o, EVIDENCE_FRESH_NS);
+}
+
+const struct sw_region *sw_observer_region(const struct sw_observer *o)
+{
+	return o->attach.region;
 }
 
 uint64_t sw_observer_entry_hits(const struct sw_observer *o, uint32_t entry)

@@ -10,6 +10,8 @@
 #define SW_OBSERVE_OBSERVER_H
 
 #include "collect.h"
+#include "evidence.h"
+#include "incidents.h"
 #include "rates.h"
 
 struct sw_observer;
@@ -36,6 +38,11 @@ void sw_observer_unlock(struct sw_observer *observer);
 
 /* Between lock and unlock. */
 const struct sw_rates *sw_observer_rates(const struct sw_observer *observer);
+const struct sw_incidents *sw_observer_incidents(const struct sw_observer *observer);
+/* Scans the source records again when the last scan is older than a second; NULL without a dataplane or memory. */
+struct sw_evidence *sw_observer_evidence(struct sw_observer *observer);
+/* The mapped region, or NULL; for its clock. */
+const struct sw_region *sw_observer_region(const struct sw_observer *observer);
 /* Packets that hit the counted entries (allow, deny, block), summed over workers; 0 beyond the table. */
 uint64_t sw_observer_entry_hits(const struct sw_observer *observer, uint32_t entry);
 /* Unix time of the last scheduled sample; when it stops moving, the sampling thread is stuck. */

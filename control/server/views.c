@@ -250,6 +250,7 @@ void sw_server_judge(struct sw_server *server, const struct sw_sample *s, struct
 		.source_records = s->source_records,
 		.limiter_entries = boot->limiter_entries,
 		.held_pkts = boot->held_pkts,
+		.incidents_error = sw_incidents_error(sw_observer_incidents(server->observer)),
 		.sampled_unix_ns = sw_observer_sampled_unix_ns(server->observer),
 		.interval_ms = server->interval_ms,
 	};

@@ -21,7 +21,8 @@ static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsi
 	if (b->flows[i] == SW_FLOW_NONE)
 		return true;
 	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
-	return f->checked != stamp || f->flags & SW_FLOW_DENIED || b->packets[i].tcp_flags & SW_TCP_SYN;
+	/* CHALLENGED: the packet may open a connection, which wants the class of its source. */
+	return f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_CHALLENGED) || b->packets[i].tcp_flags & SW_TCP_SYN;
 }
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)

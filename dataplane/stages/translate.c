@@ -253,8 +253,9 @@ static void from_outside(struct sw_worker *w, struct sw_burst *b, unsigned int i
 
 	if (handshake == SW_TCP_SYN)
 		return; /* a new connection of the same ports: limit and challenge, or through to the server */
-	if (f->flags & SW_FLOW_CHALLENGED && handshake == SW_TCP_ACK)
-		return; /* may be the answer to our cookie: verify looks */
+	/* May be the answer to our cookie: verify looks. The SYN of a native one may have been challenged, then passed. */
+	if (handshake == SW_TCP_ACK && (f->flags & SW_FLOW_CHALLENGED || f->state == SW_FLOW_EMBRYONIC))
+		return;
 	sw_follow_or_connect(w, b, i, flow);
 }
 

@@ -39,14 +39,15 @@ static bool may_be_older_than_us(struct sw_worker *w)
 	return true;
 }
 
+/* An ACK of no flow and without a cookie of ours. */
 static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
 {
-	if (b->flows[i] != SW_FLOW_NONE)
-		sw_follow_or_connect(w, b, i, b->flows[i]);
-	else if (!sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
+	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
 		b->verdicts[i] = SW_FORWARD;
+	else if (result == SW_COOKIE_VALID_BUT_EXPIRED)
+		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
 	else
-		sw_drop(b, i, result == SW_COOKIE_VALID_BUT_EXPIRED ? SW_DROP_COOKIE_EXPIRED : SW_DROP_COOKIE_INVALID);
+		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
 }
 
 static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
@@ -72,16 +73,14 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
 {
 	const struct sw_packet *p = &b->packets[i];
-	uint32_t flow = b->flows[i];
+	const uint32_t flow = b->flows[i];
 
 	sw_challenge_forget(w, b->hashes[i]);
-	if (w->flows.changes != b->changes)
-		flow = b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
 	if (flow != SW_FLOW_NONE) {
 		const struct sw_flow *f = &w->flows.flows[flow];
 		const struct sw_flow_setup *s = &w->flows.setups[flow];
-		if (f->flags & SW_FLOW_PROXIED && f->state != SW_FLOW_CLOSING && s->client_isn == p->seq - 1 &&
-			s->cookie_isn == p->ack - 1) { /* its own beginning again */
+		if (f->flags & SW_FLOW_PROXIED && s->client_isn == p->seq - 1 && s->cookie_isn == p->ack - 1) {
+			/* Its own beginning again: no cookie opens two connections while the first is known. */
 			sw_follow_or_connect(w, b, i, flow);
 			return;
 		}
@@ -92,53 +91,68 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 	admit(w, b, i, options);
 }
 
-/* True: an ACK that may echo a cookie. */
-static bool select_ack(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+static uint8_t handshake_of(const struct sw_packet *p)
 {
-	const uint8_t handshake = b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
-
-	if (handshake == SW_TCP_SYN)
-		return false;
-	if (handshake & SW_TCP_RST || !(handshake & SW_TCP_ACK)) {
-		sw_challenge_forget(w, b->hashes[i]);
-		refuse_or_pass(w, b, i, SW_DROP_RST_WITHOUT_FLOW);
-		return false;
-	}
-	if (handshake & SW_TCP_SYN) {
-		refuse_or_pass(w, b, i, SW_DROP_SYN_ACK_UNEXPECTED);
-		return false;
-	}
-	if (!unguarded(w, b, i) && sw_accepts_cookies(w, b->slots[i]) && !b->packets[i].is_fragment)
-		return true;
-	not_ours(w, b, i, SW_COOKIE_INVALID);
-	return false;
+	return p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
 }
 
+/* An ACK that may echo a cookie. */
+static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
+{
+	return handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment && !unguarded(w, b, i) &&
+		sw_accepts_cookies(w, b->slots[i]);
+}
+
+/* What is neither SYN nor ACK, or an ACK that echoes no cookie. */
+static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
+{
+	const uint8_t handshake = handshake_of(&b->packets[i]);
+
+	if (handshake & SW_TCP_RST)
+		sw_challenge_forget(w, b->hashes[i]);
+	if (b->flows[i] != SW_FLOW_NONE)
+		sw_follow_or_connect(w, b, i, b->flows[i]);
+	else if (handshake & SW_TCP_RST)
+		refuse_or_pass(w, b, i, SW_DROP_RST_WITHOUT_FLOW);
+	else if (handshake & SW_TCP_SYN)
+		refuse_or_pass(w, b, i, SW_DROP_SYN_ACK_UNEXPECTED);
+	else
+		not_ours(w, b, i, result);
+}
+
+/*
+ * Cookies are checked together, then everything is decided in the order of arrival: a packet may belong to the flow that
+ * one before it in the burst has opened, like data or a RST right behind the handshake's ACK, or has ended.
+ */
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	const struct sw_packet *packets[SW_BURST];
 	struct sw_cookie_options options[SW_BURST];
 	uint8_t results[SW_BURST], which[SW_BURST];
-	unsigned int n = 0;
+	unsigned int n = 0, next = 0;
 
-	for (unsigned int i = 0; i < b->count && b->side == SW_OUTSIDE; i++) {
-		if (b->verdicts[i] != SW_PENDING || !select_ack(w, b, i))
+	if (b->side != SW_OUTSIDE)
+		return;
+	for (unsigned int i = 0; i < b->count; i++) {
+		if (b->verdicts[i] != SW_PENDING || !may_echo(w, b, i))
 			continue;
 		packets[n] = &b->packets[i];
 		which[n++] = (uint8_t)i;
 	}
-	if (n == 0)
-		return;
-	sw_cookie_verify_burst(w->keys, packets, n, results, options);
-	for (unsigned int k = 0; k < n; k++) {
-		const unsigned int i = which[k];
-		if (results[k] == SW_COOKIE_VALID) {
-			valid(w, b, i, &options[k]);
+	if (n)
+		sw_cookie_verify_burst(w->keys, packets, n, results, options);
+	for (unsigned int i = 0; i < b->count; i++) {
+		const bool echoes = next < n && which[next] == i;
+		const unsigned int k = echoes ? next++ : 0;
+		if (b->verdicts[i] != SW_PENDING)
 			continue;
-		}
-		/* An earlier packet of the burst may have opened its flow: data right behind the handshake's ACK. */
 		if (w->flows.changes != b->changes)
 			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
-		not_ours(w, b, i, results[k]);
+		if (handshake_of(&b->packets[i]) == SW_TCP_SYN)
+			continue; /* limit and challenge */
+		if (echoes && results[k] == SW_COOKIE_VALID)
+			valid(w, b, i, &options[k]);
+		else
+			no_cookie(w, b, i, echoes ? (enum sw_cookie_result)results[k] : SW_COOKIE_INVALID);
 	}
 }

@@ -36,7 +36,7 @@ FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 TCP_INFO = 11
 TCPI_OPT = {"timestamps": 1, "sack": 2, "wscale": 4, "ecn": 8, "ecn_seen": 16, "syn_data": 32}
 PORTS_PER_CASE = 8
-CASES = 250
+CASES = 400
 FIRST_PORT = 22000
 
 

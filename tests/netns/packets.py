@@ -328,6 +328,9 @@ class RawClient:
         self.wire = Wire(lab.outside, lab.outside_if, self.mac)
         self.trace = []
         self.extensions = ()
+        self.df, self.padding = True, b""        # IPv4: don't fragment; what fills short frames up to 60 bytes
+        self.from_mac = None if tags else lab.inside_mac
+        self.newest = None                       # TSval of the newest segment of this connection: must not go back
         self.started = time.monotonic()
 
     # -- sending
@@ -358,11 +361,14 @@ class RawClient:
         keywords = {"tos": segment.ecn}
         if self.extensions:
             keywords["extensions"] = self.extensions
+        if not self.df:
+            keywords["df"] = False
         self.send_ip(ip(segment.src, segment.dst, TCP, tcp_bytes(segment, good_checksum), **keywords))
         return segment
 
     def send_ip(self, packet):
-        self.wire.send(ethernet(self.lab.inside_mac, self.mac, packet, self.tags))
+        frame = ethernet(self.lab.inside_mac, self.mac, packet, self.tags)
+        self.wire.send(frame + (self.padding * 60)[:max(0, 60 - len(frame))])
 
     def send(self, flags, payload=b"", **keywords):
         """Sends, and moves our sequence number on unless `seq` names one."""
@@ -390,6 +396,12 @@ class RawClient:
             if segment is None or (segment.sport, segment.dport) != (self.dport, self.sport):
                 continue
             self.note("<", segment)
+            if self.from_mac:
+                check(frame[6:12] == mac(self.from_mac), f"from another MAC than the server's: {frame[:14].hex()}")
+            if segment.timestamps and not segment.flags & (SYN | RST):
+                value = segment.timestamps[0]
+                check(self.newest is None or (value - self.newest) & MASK < 1 << 31, f"TSval went back: {value} after {self.newest}")
+                self.newest = value
             check(segment.tags == tuple(t & 0xFFF for t in self.tags), f"tags {segment.tags}, not {self.tags}: {segment}")
             if want is None or want(segment):
                 return segment
@@ -409,7 +421,7 @@ class RawClient:
         self.seq, self.ack = answer.ack, (answer.seq + 1) & MASK
         self.use_timestamps = answer.timestamps is not None
         if self.use_timestamps:
-            self.echo = answer.timestamps[0]
+            self.echo = self.newest = answer.timestamps[0]
         return answer
 
     def connect(self, **keywords):

@@ -308,3 +308,19 @@ def short(t):
     check(not server.errors, f"server: {server.errors[:3]}")
 
 
+
+
+@case("the lab's tracker, web and mail servers answer")
+def real_services(t):
+    host = url_host(t.family)
+    curl = ("curl", "-sS", "--fail", "--max-time", 20)
+    announce = "info_hash=%01%02%03%04%05%06%07%08%09%0a%0b%0c%0d%0e%0f%10%11%12%13%14&peer_id=-SW0001-000000000001&port=6881" \
+               "&uploaded=0&downloaded=0&left=1&compact=1"
+    for _ in range(3):
+        answer = t.lab.outside.run(*curl, f"http://{host}:20000/announce?{announce}")
+        check(answer.startswith("d"), f"the tracker answers {answer[:80]!r}")
+        check(t.lab.outside.run(*curl, f"http://{host}/"), "the web server answers nothing")
+        with t.lab.outside:
+            client = smtplib.SMTP(SERVER[t.family], 25, local_hostname="outside", timeout=20)
+        with client:
+            check(client.noop()[0] == 250, "the mail server does not answer NOOP")

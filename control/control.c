@@ -98,7 +98,7 @@ const char *sw_policy_service_name(const struct sw_policy *policy, uint32_t slot
 	const struct sw_service *services = sw_snapshot_array(policy->snapshot, SW_SECTION_SERVICES, &count);
 	for (uint32_t i = 0; i < count; i++)
 		if (services[i].slot == slot)
-			return sw_snapshot_string(policy->snapshot, services[i].name);
+			return sw_snapshot_text(policy->snapshot, services[i].name);
 	return NULL;
 }
 
@@ -108,7 +108,7 @@ const char *sw_policy_group_name(const struct sw_policy *policy, uint32_t slot)
 	const struct sw_group *groups = sw_snapshot_array(policy->snapshot, SW_SECTION_GROUPS, &count);
 	for (uint32_t i = 0; i < count; i++)
 		if (groups[i].slot == slot)
-			return sw_snapshot_string(policy->snapshot, groups[i].name);
+			return sw_snapshot_text(policy->snapshot, groups[i].name);
 	return NULL;
 }
 
@@ -117,7 +117,7 @@ uint32_t sw_policy_service_slot(const struct sw_policy *policy, const char *name
 	uint32_t count;
 	const struct sw_service *services = sw_snapshot_array(policy->snapshot, SW_SECTION_SERVICES, &count);
 	for (uint32_t i = 0; i < count; i++)
-		if (strcmp(sw_snapshot_string(policy->snapshot, services[i].name), name) == 0)
+		if (strcmp(sw_snapshot_text(policy->snapshot, services[i].name), name) == 0)
 			return services[i].slot;
 	return SW_NONE;
 }

@@ -33,7 +33,7 @@ const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw
 	return (const char *)snapshot + snapshot->sections[id].offset;
 }
 
-const char *sw_snapshot_string(const struct sw_snapshot_header *snapshot, uint32_t offset)
+const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t offset)
 {
 	return (const char *)sw_snapshot_array(snapshot, SW_SECTION_STRINGS, NULL) + offset;
 }
@@ -67,7 +67,7 @@ static uint32_t previous_slot(const struct sw_snapshot_header *previous, enum sw
 	const char *array = sw_snapshot_array(previous, id, &count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct named *n = (const struct named *)(array + (size_t)i * previous->sections[id].element_bytes);
-		if (strcmp(sw_snapshot_string(previous, n->name), name) == 0)
+		if (strcmp(sw_snapshot_text(previous, n->name), name) == 0)
 			return n->slot;
 	}
 	return SW_NONE;

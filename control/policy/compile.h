@@ -42,7 +42,7 @@ uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max);
 
 /* A section's array; *count may be NULL. The snapshot must have been compiled here or checked by sw_snapshot_readable(). */
 const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count);
-const char *sw_snapshot_string(const struct sw_snapshot_header *snapshot, uint32_t offset);
+const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t offset);
 
 /*
  * Whether `data` is a whole snapshot of this version, whose arrays and strings can be read without leaving it. This is

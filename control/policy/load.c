@@ -16,9 +16,8 @@ static const char *syntax_hint(const char *text, size_t bytes, size_t at)
 		at = bytes - 1;
 	while (at && strchr(" \t\r\n", text[at]))
 		at--;
-	const size_t from = at > 2 ? at - 2 : 0;
-	if (memchr(text + from, '#', at + 1 - from) || memmem(text + from, at + 1 - from, "//", 2) ||
-		memmem(text + from, at + 1 - from, "/*", 2))
+	const size_t from = at > 2 ? at - 2 : 0, window = bytes - from < 5 ? bytes - from : 5; /* two bytes before and behind */
+	if (text[at] == '#' || memmem(text + from, window, "//", 2) || memmem(text + from, window, "/*", 2))
 		return "JSON has no comments; write \"comment\": \"...\", which every object may hold";
 	if (text[at] == '}' || text[at] == ']')
 		return "look for a comma too many before it, or a bracket that does not match";
@@ -52,9 +51,15 @@ static void syntax_error(struct sw_report *report, const char *text, size_t byte
 		return;
 	}
 	sw_position_path_at(text, bytes, at, path, sizeof(path));
-	snprintf(message, sizeof(message), "is not JSON: %.200s", sw_quote(error->text, strlen(error->text), quoted));
-	/* Between the quotes that sw_quote made stands a sentence of the JSON library. */
-	struct sw_finding *f = sw_report_add(report, SW_ERROR, path, message, bytes ? syntax_hint(text, bytes, at) : "the file is empty");
+	/* The library's sentence repeats bytes of the file: they are made safe, and our quotes around it cut off again. */
+	sw_quote(error->text, strlen(error->text), quoted);
+	size_t used = (size_t)snprintf(message, sizeof(message), "is not JSON: ");
+	for (const char *p = quoted + 1; p[1] && used < sizeof(message) - 1; p++)
+		if (p[0] != '\\' || p[1] != '"')
+			message[used++] = *p;
+	message[used] = 0;
+	struct sw_finding *f =
+		sw_report_add(report, SW_ERROR, path, message, bytes ? syntax_hint(text, bytes, at ? at - 1 : 0) : "the file is empty");
 	if (f) {
 		f->line = error->line > 0 ? (uint32_t)error->line : 1;
 		f->column = error->column > 0 ? (uint32_t)error->column : 1;

@@ -248,7 +248,7 @@ static bool value(struct walk *w)
 		const size_t start = w->at;
 		while (more(w) && w->text[w->at] && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", w->text[w->at]))
 			w->at++;
-		return w->at > start;
+		return w->at > start && more(w); /* one that ends with the text is still being read */
 	}
 	}
 }

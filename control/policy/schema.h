@@ -67,7 +67,7 @@ uint32_t sw_field_bytes(const struct sw_field *list); /* size of one element of 
 /* The name of an enum's or number's value, or NULL. */
 const char *sw_field_value_name(const struct sw_field *field, int64_t value);
 
-/* schema_print.c. 0 or -ENOMEM. */
+/* schema_json.c, schema_manual.c. 0 or -errno. */
 int sw_schema_print_schema(FILE *to);  /* JSON Schema 2020-12 */
 int sw_schema_print_manual(FILE *to);  /* docs/configuration.md */
 

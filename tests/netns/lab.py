@@ -304,7 +304,7 @@ def tcp_info(sock):
     head = struct.unpack_from("8B24I", data)
     words = head[8:]
     return {"state": head[0], "options": head[5], "snd_wscale": head[6] & 15, "rcv_wscale": head[6] >> 4,
-            "snd_mss": words[2], "rcv_mss": words[3], "pmtu": words[13], "advmss": words[18], "rtt": words[15]}
+            "snd_mss": words[2], "rcv_mss": words[3], "sacked": words[5], "pmtu": words[13], "advmss": words[18], "rtt": words[15]}
 
 
 def has_option(sock, name):

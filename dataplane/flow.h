@@ -67,6 +67,15 @@ static inline void sw_follow_or_connect(struct sw_worker *w, struct sw_burst *b,
 	else
 		sw_follow_client(w, b, i, flow);
 }
+/* The client's window as the server reads it: without a scale, if the server has not taken up the one it was offered. */
+static inline uint16_t sw_window_for_server(const struct sw_flow *f, uint16_t window)
+{
+	if (f->server_scale >= 0 || f->client_scale <= 0)
+		return window;
+	const uint32_t bytes = (uint32_t)window << f->client_scale;
+	return bytes > 65535 ? 65535 : (uint16_t)bytes;
+}
+
 /* Puts a client's segment into the server's numbers; `p` is the view of `frame`. */
 void sw_translate_client(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p);
 

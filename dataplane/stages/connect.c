@@ -62,6 +62,21 @@ void sw_held_discard(struct sw_worker *w, uint32_t flow, enum sw_drop_reason rea
 	}
 }
 
+/* A segment that holds all of [seq, end) is waiting already. By looking: what overtook another leaves a gap. */
+static bool is_held(const struct sw_worker *w, uint32_t flow, uint32_t seq, uint32_t end)
+{
+	if (sw_seq_before(w->flows.flows[flow].client.next, end))
+		return false;
+	for (uint32_t place = w->flows.setups[flow].held_first; place != SW_FLOW_NONE; place = w->held[place].next) {
+		const struct rte_mbuf *m = w->held[place].mbuf;
+		struct sw_packet p;
+		sw_frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, SW_OUTSIDE, &p);
+		if (!sw_seq_before(seq, p.seq) && !sw_seq_before(p.seq + sw_segment_length(&p), end))
+			return true;
+	}
+	return false;
+}
+
 static void release(struct sw_worker *w, uint32_t flow)
 {
 	const struct sw_flow *f = &w->flows.flows[flow];
@@ -152,7 +167,8 @@ static void fill(struct sw_worker *w, const struct sw_burst *b, unsigned int i, 
 	const struct sw_cookie_options *o)
 {
 	const struct sw_packet *p = &b->packets[i];
-	const struct sw_promise *promise = sw_promise_of(w, b->slots[i], p->is_ipv6);
+	/* What the client was promised when the cookie was made: its lowest bit is that epoch's parity. */
+	const struct sw_promise *promise = &w->shared->promises[b->slots[i]][p->is_ipv6][(p->ack - 1) & 1];
 	struct sw_flow *f = &w->flows.flows[flow];
 	struct sw_flow_setup *s = &w->flows.setups[flow];
 
@@ -230,13 +246,14 @@ void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned in
 	s->client_window = p->window;
 	if (p->timestamp_offset && !sw_seq_before(p->tsval, s->client_tsval))
 		s->client_tsval = p->tsval;
-	if (end == p->seq || !sw_seq_before(f->client.next, end)) { /* nothing new */
+	if (end == p->seq || is_held(w, flow, p->seq, end)) { /* nothing new */
 		b->verdicts[i] = SW_ABSORB;
 		return;
 	}
 	if (!hold(w, b, i, flow))
 		return;
-	f->client.next = end;
+	if (sw_seq_before(f->client.next, end))
+		f->client.next = end;
 	if (p->tcp_flags & SW_TCP_FIN)
 		f->flags |= SW_FLOW_FIN_CLIENT;
 }
@@ -289,7 +306,7 @@ static void acknowledge(struct sw_worker *w, struct sw_burst *b, unsigned int i,
 	ack.flags = SW_TCP_ACK;
 	ack.seq = seq;
 	ack.ack = p->seq + 1;
-	ack.window = s->client_window;
+	ack.window = sw_window_for_server(&w->flows.flows[flow], s->client_window);
 	if (s->timestamps && p->timestamp_offset) {
 		sw_put32(options + 4, s->client_tsval);
 		sw_put32(options + 8, p->tsval);
@@ -351,8 +368,8 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 }
 
 /*
- * The server has an old connection on these ports and says so with an ACK of it (RFC 5961, 4). A host would answer with
- * a RST and try again (RFC 9293, 3.5.1, figure 10); so do we, once at once and then when the timer says so.
+ * The server has an old connection on these ports and says so with an ACK of it (RFC 5961, 4), or goes on repeating the
+ * SYN-ACK of one that was never completed. A host would answer with a RST and try again (RFC 9293, 3.5.1, figure 10); so do we, once at once and then when the timer says so.
  */
 static void break_old(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
@@ -378,7 +395,7 @@ void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned in
 		complete(w, b, i, flow);
 	else if (handshake == (SW_TCP_RST | SW_TCP_ACK) && ours)
 		refuse(w, b, i, flow);
-	else if (handshake == SW_TCP_ACK && !ours)
+	else if ((handshake == SW_TCP_ACK || handshake == (SW_TCP_SYN | SW_TCP_ACK)) && !ours)
 		break_old(w, b, i, flow);
 	else
 		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);

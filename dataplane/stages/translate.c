@@ -36,6 +36,14 @@ static inline void change32(uint8_t *range, unsigned int offset, uint32_t value,
 	memcpy(range + offset, &new_be, 4);
 }
 
+static inline void change_window(uint8_t *tcp, uint16_t before, uint16_t after, uint64_t *difference)
+{
+	const rte_be16_t old_be = rte_cpu_to_be_16(before), new_be = rte_cpu_to_be_16(after);
+
+	*difference += (uint64_t)(uint16_t)~old_be + new_be;
+	memcpy(tcp + TCP_WINDOW, &new_be, 2);
+}
+
 static void change_sack(uint8_t *tcp, const struct sw_packet *p, uint32_t delta, uint64_t *difference)
 {
 	const unsigned int first = (unsigned int)(p->sack_offset - p->l4_offset);
@@ -58,16 +66,21 @@ void sw_translate_client(const struct sw_flow *f, uint8_t *frame, const struct s
 		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset) + 4, p->tsecr - f->timestamp_delta, &difference);
 	if (p->sack_blocks)
 		change_sack(tcp, p, f->seq_delta, &difference);
+	if (f->server_scale < 0 && f->client_scale > 0)
+		change_window(tcp, p->window, sw_window_for_server(f, p->window), &difference);
 	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
 }
 
-/* The server's window in the scale that the client was promised. */
+/*
+ * The server's window in the scale that the client was promised. Rounded down, but not to zero: a server with a small
+ * buffer would never have the client send again, since it does not know of the zero.
+ */
 static uint16_t window_for_client(const struct sw_flow *f, uint16_t window)
 {
 	const int from = f->server_scale > 0 ? f->server_scale : 0, to = f->promised_scale > 0 ? f->promised_scale : 0;
 	const uint32_t scaled = ((uint32_t)window << from) >> to;
 
-	return scaled > 65535 ? 65535 : (uint16_t)scaled;
+	return scaled > 65535 ? 65535 : scaled == 0 && window != 0 ? 1 : (uint16_t)scaled;
 }
 
 static void translate_server(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
@@ -78,14 +91,8 @@ static void translate_server(const struct sw_flow *f, uint8_t *frame, const stru
 	change32(tcp, TCP_SEQ, p->seq + f->seq_delta, &difference);
 	if (p->timestamp_offset)
 		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset), p->tsval + f->timestamp_delta, &difference);
-	if (f->server_scale != f->promised_scale && !(p->tcp_flags & SW_TCP_SYN)) {
-		const uint16_t window = window_for_client(f, p->window);
-		if (window != p->window) {
-			const rte_be16_t old_be = rte_cpu_to_be_16(p->window), new_be = rte_cpu_to_be_16(window);
-			difference += (uint64_t)(uint16_t)~old_be + new_be;
-			memcpy(tcp + TCP_WINDOW, &new_be, 2);
-		}
-	}
+	if (f->server_scale != f->promised_scale && !(p->tcp_flags & SW_TCP_SYN))
+		change_window(tcp, p->window, window_for_client(f, p->window), &difference);
 	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
 }
 
@@ -180,8 +187,10 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 /* The first acknowledgement of client data: the source not only owns its address, it uses the service. */
 static void note_data(struct sw_worker *w, struct sw_flow *f)
 {
+	const uint32_t fin = f->flags & SW_FLOW_FIN_CLIENT ? 1 : 0; /* takes a number, but is no data */
+
 	if (f->flags & SW_FLOW_SENT_DATA || !(f->flags & SW_FLOW_SAW_CLIENT) ||
-		!sw_seq_before(f->client_start, f->server.acked) || f->state != SW_FLOW_ESTABLISHED)
+		!sw_seq_before(f->client_start + fin, f->server.acked) || f->state != SW_FLOW_ESTABLISHED)
 		return;
 	f->flags |= SW_FLOW_SENT_DATA;
 	if (f->record != SW_FLOW_NONE)

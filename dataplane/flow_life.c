@@ -131,15 +131,17 @@ static bool idle(const struct sw_worker *w, uint32_t flow, uint32_t limit)
  */
 static void clear_backlog(struct sw_worker *w)
 {
-	for (unsigned int n = 0; n < SWEEP_SLICE; n++) {
-		const uint32_t oldest = w->flows.lists[SW_LIST_EMBRYONIC].head;
-		if (oldest == SW_FLOW_NONE || w->now - w->flows.setups[oldest].deadline < EMBRYONIC_ARMED_S * w->shared->tsc_hz)
+	uint32_t next, flow = w->flows.lists[SW_LIST_EMBRYONIC].head;
+
+	for (unsigned int n = 0; n < SWEEP_SLICE && flow != SW_FLOW_NONE; n++, flow = next) {
+		const struct sw_flow *f = &w->flows.flows[flow];
+		if (w->now - w->flows.setups[flow].deadline < EMBRYONIC_ARMED_S * w->shared->tsc_hz)
 			return;
-		const struct sw_flow *f = &w->flows.flows[oldest];
-		if (f->state != SW_FLOW_EMBRYONIC || !sw_armed(w, f->service_slot))
-			return;
-		sw_connect_reset_server(w, oldest);
-		sw_flow_end(w, oldest, SW_COUNT_FLOW_SHED);
+		next = w->flows.setups[flow].next;
+		if (f->state != SW_FLOW_EMBRYONIC || !sw_armed(w, f->service_slot)) /* another service's: not in the way */
+			continue;
+		sw_connect_reset_server(w, flow);
+		sw_flow_end(w, flow, SW_COUNT_FLOW_SHED);
 	}
 }
 

@@ -101,6 +101,11 @@ static struct sw_bucket_fill fill_of(const struct sw_worker *w, const struct sw_
 	};
 }
 
+static uint32_t limit_of(const struct sw_share *share)
+{
+	return share->concurrent == SW_NONE ? 0 : share->concurrent;
+}
+
 static void explain_levels(struct sw_worker *w, struct sw_explain *e, const struct sw_service_profile *s,
 	const struct sw_address *address)
 {
@@ -139,7 +144,7 @@ static void explain(struct sw_worker *w, const struct sw_request *q, struct sw_e
 		e->in_group.syn = fill_of(w, &w->group_shares[slot].syn, w->group_budgets[slot].syn_tat);
 		e->in_group.conn = fill_of(w, &w->group_shares[slot].conn, w->group_budgets[slot].conn_tat);
 		e->in_group.concurrent = w->group_budgets[slot].concurrent;
-		e->in_group.concurrent_limit = w->group_shares[slot].concurrent;
+		e->in_group.concurrent_limit = limit_of(&w->group_shares[slot]);
 	}
 	if (service == SW_NONE)
 		return;
@@ -150,7 +155,7 @@ static void explain(struct sw_worker *w, const struct sw_request *q, struct sw_e
 	e->in_service.syn = fill_of(w, &share->syn, w->service_budgets[s->slot].syn_tat);
 	e->in_service.conn = fill_of(w, &share->conn, w->service_budgets[s->slot].conn_tat);
 	e->in_service.concurrent = w->service_budgets[s->slot].concurrent;
-	e->in_service.concurrent_limit = s->total_limited ? share->concurrent : 0;
+	e->in_service.concurrent_limit = limit_of(share);
 }
 
 void sw_pipeline_mail(struct sw_worker *w, struct sw_mail *mail)

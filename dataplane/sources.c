@@ -108,9 +108,9 @@ static struct sw_limiter_entry *take_entry(struct sw_worker *w, uint64_t hash)
 
 void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *a, enum sw_limiter_kind kind)
 {
+	memset(a->entries, 0, sizeof(a->entries)); /* beyond level_count too: note_claim() looks at the first in any case */
 	for (unsigned int l = 0; l < a->service->level_count; l++) {
 		const struct sw_limit_profile *limit = &a->service->levels[l];
-		a->entries[l] = NULL;
 		if (!(kind == SW_LIMITER_SYN ? limit->any : limit->any_conn))
 			continue;
 		const struct sw_address prefix = sw_level_prefix(w->policy, a->source, l, a->is_ipv6);
@@ -158,7 +158,6 @@ static enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a
 	}
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
-		w->groups[slot].syn_received++;
 		if (!sw_rate_allows(&w->group_shares[slot].syn, w->group_budgets[slot].syn_tat, w->now))
 			return SW_DROP_LIMIT_SYN_GROUP;
 	}
@@ -189,6 +188,8 @@ enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a)
 {
 	const enum sw_drop_reason reason = check_syn(w, a);
 
+	if (a->group != SW_NONE)
+		w->groups[w->policy->group[a->group].slot].syn_received++;
 	if (reason == SW_ADMITTED)
 		take_syn(w, a);
 	else if (a->group != SW_NONE)
@@ -290,6 +291,8 @@ static void block(struct sw_worker *w, const struct sw_service_profile *s, struc
 	r->refused_lately = 0;
 	w->block_count++;
 	sw_count(w, s->slot, SW_COUNT_SOURCES_BLOCKED);
+	if (s->mode == SW_MODE_MONITOR) /* what this block would drop is counted; nobody else may drop it in earnest */
+		return;
 	if (rte_ring_sp_enqueue_elem(w->events, &event, sizeof(event)) != 0)
 		sw_count(w, SW_NONE, SW_COUNT_EVENTS_LOST);
 }

@@ -62,6 +62,8 @@ void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 		if (b->verdicts[i] != SW_PENDING)
 			continue;
 		const struct sw_packet *p = &b->packets[i];
+		if (w->flows.changes != b->changes) /* verify has opened or ended flows */
+			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
 		if (b->flows[i] != SW_FLOW_NONE)
 			w->flows.flows[b->flows[i]].flags |= SW_FLOW_CHALLENGED;
 		packets[n] = p;

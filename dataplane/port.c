@@ -115,6 +115,7 @@ int sw_ports_probe(const struct sw_boot *boot, const struct sw_link *links, uint
 {
 	struct sw_rss_ability abilities[SW_LINKS_MAX * SW_SIDES];
 	memset(out, 0, sizeof(*out));
+	sw_xdp_quiet_start();
 	out->workers = boot->workers;
 	for (unsigned int i = 0; i < link_count * SW_SIDES; i++) {
 		struct sw_end *e = &out->ends[i];
@@ -336,6 +337,7 @@ void sw_ports_update(const struct sw_ports *ports, struct sw_region *region, boo
 
 void sw_ports_close(struct sw_ports *ports)
 {
+	sw_xdp_quiet_end();
 	for (uint16_t port = 0; port < RTE_MAX_ETHPORTS; port++) {
 		if (!ports->started[port])
 			continue;

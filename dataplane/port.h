@@ -49,6 +49,13 @@ void sw_ports_close(struct sw_ports *ports);
 void sw_xdp_vdev(unsigned int end, unsigned int first_queue, unsigned int queues, const char *interface, char *name,
 	size_t name_bytes, char *arguments, size_t arguments_bytes);
 
+/*
+ * What libxdp and the driver have to say about a program that is not theirs is no news: at start it goes to the log as
+ * information, at the end, when they try to take our program off, nowhere.
+ */
+void sw_xdp_quiet_start(void);
+void sw_xdp_quiet_end(void);
+
 /* Which descriptors of this process are AF_XDP sockets: bit n for descriptor n. */
 enum { SW_XDP_FDS_MAX = 4096 };
 struct sw_fd_set {

@@ -2,6 +2,7 @@
 #include "port.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <linux/ethtool.h>
 #include <linux/if_xdp.h>
 #include <linux/sockios.h>
@@ -12,6 +13,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <bpf/libbpf.h>
+#include <rte_log.h>
+
+#include "log.h"
 
 #ifndef AF_XDP
 #define AF_XDP 44
@@ -27,6 +33,37 @@ void sw_xdp_vdev(unsigned int end, unsigned int first_queue, unsigned int queues
 	/* busy_budget=0: no preferred busy polling, so that poll() on the socket works for an idle worker. */
 	snprintf(arguments, arguments_bytes, "iface=%s,start_queue=%u,queue_count=%u,busy_budget=0", interface, first_queue,
 		queues);
+}
+
+/* libxdp.h's libxdp_print_fn_t. */
+static int print_libxdp(int level, const char *format, va_list arguments)
+{
+	char line[512];
+	(void)level;
+	const int length = vsnprintf(line, sizeof(line), format, arguments);
+	line[strcspn(line, "\n")] = '\0';
+	sw_log(SW_LOG_INFO, "%s", line);
+	return length;
+}
+
+void sw_xdp_quiet_start(void)
+{
+	typedef int (*print_fn)(int, const char *, va_list);
+	/* The driver's own libxdp, already loaded: linked to the driver, not to us. */
+	void *library = dlopen("libxdp.so.1", RTLD_NOW | RTLD_NOLOAD);
+	if (!library)
+		return;
+	print_fn (*set_print)(print_fn);
+	*(void **)&set_print = dlsym(library, "libxdp_set_print");
+	if (set_print)
+		set_print(print_libxdp);
+	dlclose(library);
+}
+
+void sw_xdp_quiet_end(void)
+{
+	libbpf_set_print(NULL);
+	(void)rte_log_set_level_pattern("pmd.net.af_xdp", RTE_LOG_EMERG);
 }
 
 void sw_xdp_sockets(struct sw_fd_set *out)

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -114,17 +117,26 @@ static int make_file(const char *path, size_t bytes, unsigned int mode, void **o
 	return result;
 }
 
+/* What dead predecessors left in /dev/shm: the number at the end is their pid. Readers that still map one keep it. */
+static void remove_orphans(const char *instance, const char *name)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+	snprintf(pattern, sizeof(pattern), SHM_DIRECTORY "/seawall-%s-%s.*", instance, name);
+	if (glob(pattern, GLOB_NOSORT, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const pid_t pid = (pid_t)strtol(strrchr(found.gl_pathv[i], '.') + 1, NULL, 10);
+		if (pid > 0 && kill(pid, 0) && errno == ESRCH)
+			unlink(found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
 static int put_behind_link(struct sw_mapped_file *f, const char *name, const char *instance, unsigned int mode)
 {
 	snprintf(f->behind, sizeof(f->behind), SHM_DIRECTORY "/seawall-%s-%s.%d", instance, name, (int)getpid());
-	/* What a predecessor left there; readers that still map it keep it. */
-	char old[PATH_MAX];
-	const ssize_t length = readlink(f->path, old, sizeof(old) - 1);
-	if (length > 0) {
-		old[length] = '\0';
-		if (strncmp(old, SHM_DIRECTORY "/seawall-", sizeof(SHM_DIRECTORY "/seawall-") - 1) == 0)
-			unlink(old);
-	}
+	remove_orphans(instance, name);
 	const int result = make_file(f->behind, f->bytes, mode, &f->base);
 	if (result)
 		return result;

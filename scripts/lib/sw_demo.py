@@ -8,7 +8,7 @@ import time
 
 import sw_torrent
 from sw_net import INSIDE4, INSIDE6
-from sw_services import SMTP_PORT, TRACKER_PORT, WEB_PORT
+from sw_services import INFO_HASH, SMTP_PORT, TRACKER_PORT, WEB_PORT
 
 FLOOD_SYN_PER_S = 8000
 ATTACKERS = 2000
@@ -165,7 +165,7 @@ class Phase:
                                    for command in flood_commands(self.flood, self.seconds - FLOOD_AFTER_S)]
                     flood_begun = True
                 if not leech_begun and now >= FLOOD_AFTER_S + 1:
-                    self.clients.append(Client(self.lab, "leecher", self.torrent.leech_command()))
+                    self.clients.append(Client(self.lab, self._log_name("leecher"), self.torrent.leech_command()))
                     leech_begun = True
                 if now >= second + 1:
                     second = int(now)
@@ -177,11 +177,15 @@ class Phase:
                 running.end()
         return self.report
 
+    def _log_name(self, client):
+        return "%s-%s" % (client, self.name.replace(", ", "-").replace(" ", "-").lower())
+
     def _begin(self):
         self.before = self._box()
         self.host_before = self._host()
-        self.clients.append(Client(self.lab, "seeder", self.torrent.seed_command()))
-        hash_option = ["--info-hash", self.torrent.info_hash]
+        self.clients.append(Client(self.lab, self._log_name("seeder"), self.torrent.seed_command()))
+        # Another torrent than the clients': these peers do not exist, and would only be in their way.
+        hash_option = ["--info-hash", INFO_HASH]
         self.load = [(name, Generator(self.lab, command + (hash_option if name == "announces" else [])))
                      for name, command in load_commands(self.seconds)]
 
@@ -258,8 +262,8 @@ class Phase:
 
     def _named(self):
         """Whom the box names: sources that proved their address and were refused or blocked."""
-        sources = self.lab.get("/sources?offenders=1&limit=5000")["sources"]
-        proven = [source["address"] for source in sources]
+        offenders = self.lab.get("/sources?by=refused&service=tracker&limit=10000")["offenders"]
+        proven = [source["address"] for source in offenders]
         return {"named": len(proven), "named_wrongly": [address for address in proven if not is_attacker(address)],
                 "named_examples": proven[:3]}
 

@@ -92,6 +92,7 @@ def create(lab, queues=1):
         })
     sysctl(box, {
         "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1",
+        "net.ipv6.conf.lo.disable_ipv6": "0",  # the control daemon listens on ::1 too
         # Bridged frames stay out of netfilter: the plain bridge is to be plain.
         "net.bridge.bridge-nf-call-iptables": "0", "net.bridge.bridge-nf-call-ip6tables": "0",
         "net.bridge.bridge-nf-call-arptables": "0",

@@ -97,7 +97,9 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 			hand_over(w, b, i);
 		if (b->verdicts[i] == SW_HANDED_OVER)
 			continue;
-		w->services[b->slots[i]].count[SW_COUNT_RX]++; /* the box's own was counted where the packet arrived */
+		struct sw_counters *c = &w->services[b->slots[i]]; /* the box's own were counted where the packet arrived */
+		c->count[SW_COUNT_RX]++;
+		c->count[SW_COUNT_RX_BYTES] += b->mbufs[i]->pkt_len;
 		if (is_syn_from_client(b, i))
 			sw_count(w, b->slots[i], SW_COUNT_SYN_RECEIVED);
 	}

@@ -87,7 +87,7 @@ static void release(struct sw_worker *w, uint32_t flow)
 		sw_frame_parse(sw_frame_of(m), m->data_len, SW_OUTSIDE, &p);
 		sw_translate_client(f, sw_frame_of(m), &p);
 		sw_count(w, f->service_slot, SW_COUNT_FORWARDED);
-		w->totals.count[SW_COUNT_FORWARDED_BYTES] += m->pkt_len;
+		sw_count_bytes(w, f->service_slot, SW_COUNT_FORWARDED_BYTES, m->pkt_len);
 		sw_transmit_put(w, link, SW_INSIDE, m, SW_TRANSMIT_FORWARDED, f->service_slot);
 	}
 }

@@ -21,8 +21,9 @@ static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsi
 	if (b->flows[i] == SW_FLOW_NONE)
 		return true;
 	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
-	/* CHALLENGED: the packet may open a connection, which wants the class of its source. */
-	return f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_CHALLENGED) || b->packets[i].tcp_flags & SW_TCP_SYN;
+	/* What is denied or allowed is counted by packet. CHALLENGED: it may open a connection, which wants a source class. */
+	return f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_ALLOWED | SW_FLOW_CHALLENGED) ||
+		b->packets[i].tcp_flags & SW_TCP_SYN;
 }
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
@@ -41,6 +42,7 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_source_class *c)
 {
 	const bool known = b->flows[i] != SW_FLOW_NONE;
+	const uint8_t handshake = b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
 
 	if (c->entry != SW_NONE)
 		w->entries[c->entry]++;
@@ -50,9 +52,13 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 		refuse(w, b, i, SW_DROP_BLOCKED);
 	} else if (c->kind == SW_RULE_ALLOW) {
 		sw_count(w, b->slots[i], SW_COUNT_ALLOWED);
-		/* A connection that runs through the proxy must go on through it. */
-		if (!known || !(w->flows.flows[b->flows[i]].flags & SW_FLOW_PROXIED))
+		/* One that is known is followed all the same: it may run through the proxy, or the rule may go. */
+		if (!known || handshake == SW_TCP_SYN)
 			b->verdicts[i] = SW_FORWARD;
+		else
+			w->flows.flows[b->flows[i]].flags |= SW_FLOW_ALLOWED;
+		if (handshake == SW_TCP_SYN)
+			sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
 	} else if (known && sw_source_blocked(w, w->flows.flows[b->flows[i]].record)) {
 		w->records[w->flows.flows[b->flows[i]].record].dropped++;
 		refuse(w, b, i, SW_DROP_BLOCKED);
@@ -89,7 +95,7 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 		b->classes[i] = classes[k];
 		if (flow != SW_FLOW_NONE) {
 			w->flows.flows[flow].checked = stamp;
-			w->flows.flows[flow].flags &= (uint16_t)~SW_FLOW_DENIED;
+			w->flows.flows[flow].flags &= (uint16_t)~(SW_FLOW_DENIED | SW_FLOW_ALLOWED);
 		}
 		if (classes[k] != SW_SOURCE_CLASS_NONE || flow != SW_FLOW_NONE)
 			decide(w, b, i, sw_prefix_table_class_now(w->policy->sources, classes[k], now_unix_ns));

@@ -49,6 +49,13 @@ static inline void sw_count(struct sw_worker *w, uint32_t slot, enum sw_count wh
 		w->services[slot].count[what]++;
 }
 
+static inline void sw_count_bytes(struct sw_worker *w, uint32_t slot, enum sw_count what, uint64_t bytes)
+{
+	w->totals.count[what] += bytes;
+	if (slot != SW_NONE)
+		w->services[slot].count[what] += bytes;
+}
+
 static inline void sw_uncount(struct sw_worker *w, uint32_t slot, enum sw_count what)
 {
 	w->totals.count[what]--;

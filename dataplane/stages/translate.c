@@ -146,7 +146,7 @@ static bool follow_embryonic(struct sw_worker *w, struct sw_burst *b, unsigned i
 	}
 	if (p->tcp_flags & SW_TCP_RST && p->seq == f->server.acked)
 		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED);
-	else if (sw_armed(w, b->slots[i]) && !(p->tcp_flags & SW_TCP_RST))
+	else if (sw_armed(w, b->slots[i]) && !(p->tcp_flags & SW_TCP_RST) && !(f->flags & SW_FLOW_ALLOWED))
 		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
 	return false;
 }
@@ -163,7 +163,10 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 		p->ack == f->server.next)
 		sw_flow_establish_native(w, b, i, flow);
 	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->server, SW_FLOW_SAW_SERVER, p->seq)) {
-		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
+		if (!(f->flags & SW_FLOW_ALLOWED))
+			sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
+		else if (f->flags & SW_FLOW_PROXIED)
+			sw_translate_client(f, sw_frame_of(b->mbufs[i]), p);
 		return;
 	}
 	f->last_seen = sw_coarse(w->now);

@@ -17,7 +17,7 @@ static void lose(struct sw_worker *w, const struct sw_transmit *t, unsigned int 
 			sw_uncount(w, t->slots[i], forwarded ? SW_COUNT_FORWARDED : SW_COUNT_ANSWERED);
 			sw_count_drop(w, t->slots[i], SW_DROP_TRANSMIT_FULL);
 			if (forwarded)
-				w->totals.count[SW_COUNT_FORWARDED_BYTES] -= t->mbufs[i]->pkt_len;
+				sw_count_bytes(w, t->slots[i], SW_COUNT_FORWARDED_BYTES, -(uint64_t)t->mbufs[i]->pkt_len);
 		}
 		rte_pktmbuf_free(t->mbufs[i]);
 	}
@@ -67,7 +67,7 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 		switch ((enum sw_verdict)b->verdicts[i]) {
 		case SW_FORWARD:
 			sw_count(w, slot, SW_COUNT_FORWARDED);
-			w->totals.count[SW_COUNT_FORWARDED_BYTES] += m->pkt_len;
+			sw_count_bytes(w, slot, SW_COUNT_FORWARDED_BYTES, m->pkt_len);
 			sw_transmit_put(w, b->link, sw_other(b->side), m, SW_TRANSMIT_FORWARDED, slot);
 			break;
 		case SW_ANSWER:

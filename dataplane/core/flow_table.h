@@ -43,6 +43,7 @@ enum {
 	SW_FLOW_SAW_CLIENT = 0x200,   /* `client` holds what it said */
 	SW_FLOW_SAW_SERVER = 0x400,   /* `server` likewise */
 	SW_FLOW_REFUSING = 0x800,     /* the server had an old connection on these ports; it was told to forget it */
+	SW_FLOW_ALLOWED = 0x1000,     /* the source is allow-listed: followed and counted, but nothing of it is dropped */
 };
 
 /* One direction of travel: what its sender last said. */

@@ -65,7 +65,7 @@ static void share_out(struct segments *s, const struct sw_port_range *ranges, ui
 }
 
 uint32_t sw_port_ranges_flatten(
-	const struct sw_port_range *ranges, uint32_t count, uint32_t *scratch, struct sw_port_range *out)
+    const struct sw_port_range *ranges, uint32_t count, uint32_t *scratch, struct sw_port_range *out)
 {
 	const size_t room = SW_PORT_RANGES_OUT(count);
 	struct segments s = {.bounds = scratch, .owners = scratch + room, .next = scratch + 2 * room};

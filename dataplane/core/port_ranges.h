@@ -11,7 +11,7 @@ struct sw_port_range {
 };
 
 /* Room needed for `count` ranges, in elements. */
-#define SW_PORT_RANGES_OUT(count) (2 * (size_t)(count) + 1)
+#define SW_PORT_RANGES_OUT(count)     (2 * (size_t)(count) + 1)
 #define SW_PORT_RANGES_SCRATCH(count) (3 * SW_PORT_RANGES_OUT(count))
 
 /*
@@ -19,6 +19,6 @@ struct sw_port_range {
  * equal value joined; `scratch` and `out`: of the sizes above. Returns how many. Takes count * log(count).
  */
 uint32_t sw_port_ranges_flatten(
-	const struct sw_port_range *ranges, uint32_t count, uint32_t *scratch, struct sw_port_range *out);
+    const struct sw_port_range *ranges, uint32_t count, uint32_t *scratch, struct sw_port_range *out);
 
 #endif

@@ -136,7 +136,7 @@ static uint32_t class_around(struct nesting *nesting, const struct sw_prefix *pr
 
 /* One distinct prefix after the other, with the class that holds below it. */
 static int classify(struct classes *c, const struct sw_prefix_rule *rules, uint32_t count,
-	struct sw_trie_prefix *prefixes, uint32_t *prefix_count)
+    struct sw_trie_prefix *prefixes, uint32_t *prefix_count)
 {
 	struct nesting nestings[2] = {{.depth = 0}, {.depth = 0}};
 	const struct sw_source_class none = no_class();
@@ -171,7 +171,7 @@ static void release(const struct sw_allocator *allocator, void *memory)
 }
 
 int sw_prefix_table_build(const struct sw_prefix_rule *rules, uint32_t count, const struct sw_allocator *allocator,
-	struct sw_prefix_table **out)
+    struct sw_prefix_table **out)
 {
 	struct classes classes = {0};
 	struct sw_prefix_table *table = NULL;

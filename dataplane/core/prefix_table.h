@@ -20,10 +20,10 @@ enum { SW_SOURCE_CLASS_NONE = 0 }; /* class 0 always exists: no rule, no group *
 
 struct sw_source_class {
 	uint64_t until_unix_ns; /* BLOCK: ends then; 0: never */
-	uint32_t entry;         /* entry number (its counter) of the rule that decides; SW_NONE when kind is SW_RULE_KINDS */
-	uint32_t group;         /* index into SW_SECTION_GROUPS, or SW_NONE */
-	uint32_t beneath;       /* the class that holds once this block has ended; SW_NONE: this one never ends */
-	uint8_t kind;           /* SW_RULE_ALLOW, SW_RULE_DENY, SW_RULE_BLOCK, or SW_RULE_KINDS: none */
+	uint32_t entry;   /* entry number (its counter) of the rule that decides; SW_NONE when kind is SW_RULE_KINDS */
+	uint32_t group;   /* index into SW_SECTION_GROUPS, or SW_NONE */
+	uint32_t beneath; /* the class that holds once this block has ended; SW_NONE: this one never ends */
+	uint8_t kind;     /* SW_RULE_ALLOW, SW_RULE_DENY, SW_RULE_BLOCK, or SW_RULE_KINDS: none */
 	uint8_t reserved[3];
 };
 
@@ -41,7 +41,7 @@ struct sw_prefix_table {
  * May block and allocates scratch memory: never called by a worker.
  */
 int sw_prefix_table_build(const struct sw_prefix_rule *rules, uint32_t count, const struct sw_allocator *allocator,
-	struct sw_prefix_table **out);
+    struct sw_prefix_table **out);
 void sw_prefix_table_free(struct sw_prefix_table *table); /* NULL is fine */
 
 static inline size_t sw_prefix_table_bytes(const struct sw_prefix_table *table)
@@ -57,7 +57,7 @@ static inline uint32_t sw_prefix_table_lookup(const struct sw_prefix_table *tabl
 
 /* class_out[i]: class number of *addresses[i]. count: at most SW_BURST. */
 static inline void sw_prefix_table_lookup_burst(const struct sw_prefix_table *table,
-	const struct sw_address *const *addresses, unsigned int count, uint32_t *class_out)
+    const struct sw_address *const *addresses, unsigned int count, uint32_t *class_out)
 {
 	sw_prefix_trie_lookup_burst(&table->trie, addresses, count, class_out);
 }
@@ -70,7 +70,7 @@ static inline const struct sw_source_class *sw_prefix_table_class(const struct s
 
 /* The class as it stands at `now_unix_ns`: steps over blocks that have ended. */
 static inline const struct sw_source_class *sw_prefix_table_class_now(
-	const struct sw_prefix_table *table, uint32_t number, uint64_t now_unix_ns)
+    const struct sw_prefix_table *table, uint32_t number, uint64_t now_unix_ns)
 {
 	const struct sw_source_class *class = &table->classes[number];
 	while (class->beneath != SW_NONE && now_unix_ns >= class->until_unix_ns)

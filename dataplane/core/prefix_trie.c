@@ -44,7 +44,7 @@ static inline uint32_t step_lane(const struct sw_prefix_trie *trie, struct lane 
 }
 
 static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
-	unsigned int count, uint32_t *values_out)
+    unsigned int count, uint32_t *values_out)
 {
 	struct lane lanes[LANES];
 	struct lane *active[LANES];
@@ -90,7 +90,7 @@ static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_addr
 }
 
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
-	unsigned int count, uint32_t *values_out)
+    unsigned int count, uint32_t *values_out)
 {
 	if (trie->roots[SW_TRIE_IPV4].empty && trie->roots[SW_TRIE_IPV6].empty) {
 		memset(values_out, 0, count * sizeof(*values_out));
@@ -152,8 +152,8 @@ static unsigned int prefix_length(const struct builder *b, uint32_t index)
  * that a longer prefix overwrites what a shorter one left. `visit` takes each slot that has prefixes longer still.
  */
 static int fill_slots(struct builder *b, const struct branch *branch, unsigned int depth, unsigned int bits,
-	uint32_t *values, int (*visit)(struct builder *b, uint32_t slot, const struct branch *child, void *context),
-	void *context)
+    uint32_t *values, int (*visit)(struct builder *b, uint32_t slot, const struct branch *child, void *context),
+    void *context)
 {
 	for (uint32_t i = branch->first; i < branch->end;) {
 		const uint32_t slot = prefix_bits(b, i, depth, bits);
@@ -295,7 +295,7 @@ static void *allocate(const struct sw_allocator *allocator, size_t bytes)
 
 /* Moves what was drafted into one allocation. */
 static int pack(struct sw_prefix_trie *trie, const struct builder *b, const struct root_draft *roots,
-	const struct sw_allocator *allocator)
+    const struct sw_allocator *allocator)
 {
 	const size_t node_bytes = align_up(b->node_count * sizeof(*b->nodes));
 	const size_t leaf_bytes = align_up(b->leaf_count * sizeof(*b->leaves));
@@ -327,14 +327,14 @@ static void find_ipv4(const struct sw_trie_prefix *prefixes, uint32_t count, uin
 {
 	for (*first = 0; *first < count; ++*first)
 		if (sw_address_is_ipv4(&prefixes[*first].prefix.address) &&
-			prefixes[*first].prefix.length >= SW_IPV4_MAPPED_BITS)
+		    prefixes[*first].prefix.length >= SW_IPV4_MAPPED_BITS)
 			break;
 	for (*end = *first; *end < count && sw_address_is_ipv4(&prefixes[*end].prefix.address); ++*end)
 		;
 }
 
 int sw_prefix_trie_build(struct sw_prefix_trie *trie, const struct sw_trie_prefix *prefixes, uint32_t count,
-	const struct sw_allocator *allocator)
+    const struct sw_allocator *allocator)
 {
 	struct builder b = {.prefixes = prefixes};
 	struct root_draft roots[2] = {0};

@@ -67,8 +67,7 @@ static inline struct sw_trie_key sw_trie_key_of(const struct sw_address *address
 }
 
 /* One node further: a value, or SW_TRIE_NODE | the next node. `slot`: the next 6 bits of the key. */
-static inline uint32_t sw_trie_step(
-	const struct sw_trie_node *node, const uint32_t *leaves, unsigned int slot)
+static inline uint32_t sw_trie_step(const struct sw_trie_node *node, const uint32_t *leaves, unsigned int slot)
 {
 	const uint64_t upto = 2ull << slot; /* 0 for slot 63, so that upto - 1 is all ones */
 	const uint64_t bit = 1ull << slot;
@@ -102,7 +101,7 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
  * that the misses of a burst overlap.
  */
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
-	unsigned int count, uint32_t *values_out);
+    unsigned int count, uint32_t *values_out);
 
 /* ---- building: may block, allocates; never called by a worker --------------------------------------------------- */
 
@@ -119,7 +118,7 @@ struct sw_allocator;
  * no IPv4 address. `allocator`: NULL for malloc. 0, or -ENOMEM (*trie is then zero).
  */
 int sw_prefix_trie_build(struct sw_prefix_trie *trie, const struct sw_trie_prefix *prefixes, uint32_t count,
-	const struct sw_allocator *allocator);
+    const struct sw_allocator *allocator);
 void sw_prefix_trie_free(struct sw_prefix_trie *trie, const struct sw_allocator *allocator);
 
 #endif

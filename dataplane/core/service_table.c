@@ -25,7 +25,7 @@ struct sw_service_table {
 	const struct zone *zones;
 	const struct exact *exact;
 	const struct sw_port_range *ranges; /* of each zone: disjoint, sorted; values: services */
-	uint32_t exact_shift; /* 32 - log2 of the number of slots */
+	uint32_t exact_shift;               /* 32 - log2 of the number of slots */
 	uint32_t exact_mask;
 	size_t memory_bytes;
 	struct sw_allocator allocator;
@@ -87,7 +87,7 @@ uint32_t sw_service_table_lookup(const struct sw_service_table *table, const str
 }
 
 void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
-	const uint16_t *ports, unsigned int count, uint32_t *service_out)
+    const uint16_t *ports, unsigned int count, uint32_t *service_out)
 {
 	uint32_t zones[SW_BURST];
 
@@ -147,7 +147,7 @@ static void add_ranges(struct draft *d, struct zone *zone, const struct sw_targe
 {
 	for (uint32_t i = 0; i < count; i++)
 		d->precedence[i] = (struct sw_port_range){
-			.first = targets[i]->port_first, .last = targets[i]->port_last, .value = targets[i]->service};
+		    .first = targets[i]->port_first, .last = targets[i]->port_last, .value = targets[i]->service};
 	zone->range_first = d->range_count;
 	zone->range_count = sw_port_ranges_flatten(d->precedence, count, d->scratch, d->ranges + d->range_count);
 	d->range_count += zone->range_count;
@@ -251,7 +251,7 @@ static struct sw_service_table *pack(const struct draft *d, const struct sw_allo
 	const size_t exact_bytes = d->exact_slots * sizeof(*d->exact);
 	const size_t range_bytes = d->range_count * sizeof(*d->ranges);
 	const size_t bytes = align_up(sizeof(struct sw_service_table)) + align_up(zone_bytes) + align_up(exact_bytes) +
-		align_up(range_bytes);
+	                     align_up(range_bytes);
 	char *at = allocator ? allocator->allocate(allocator->context, bytes, LINE) : aligned_alloc(LINE, bytes);
 	struct sw_service_table *table = (struct sw_service_table *)at;
 	if (!table)
@@ -280,7 +280,7 @@ static void release(const struct sw_allocator *allocator, void *memory)
 }
 
 int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
-	struct sw_service_table **out)
+    struct sw_service_table **out)
 {
 	struct draft draft = {0};
 	struct sw_service_table *table = NULL;

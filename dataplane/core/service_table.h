@@ -25,7 +25,7 @@ struct sw_service_table;
  * 0, or -ENOMEM with *out NULL. May block and allocates scratch memory: never called by a worker.
  */
 int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
-	struct sw_service_table **out);
+    struct sw_service_table **out);
 void sw_service_table_free(struct sw_service_table *table); /* NULL is fine */
 size_t sw_service_table_bytes(const struct sw_service_table *table);
 
@@ -34,7 +34,7 @@ uint32_t sw_service_table_lookup(const struct sw_service_table *table, const str
 
 /* service_out[i] for (*servers[i], ports[i]); ports in host order. count: at most SW_BURST. */
 void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
-	const uint16_t *ports, unsigned int count, uint32_t *service_out);
+    const uint16_t *ports, unsigned int count, uint32_t *service_out);
 
 /* Is any port of this address protected: the question for fragments and for headers that cannot be read further. */
 bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address);

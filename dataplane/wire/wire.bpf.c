@@ -28,7 +28,8 @@ const volatile uint8_t from_inside = 0; /* this interface is an inside end */
 const volatile uint8_t steer_all = 0;
 const volatile uint8_t fail_closed = 0;
 
-/* ---- maps: of this interface alone -------------------------------------------------------------------------------- */
+/* ---- maps: of this interface alone --------------------------------------------------------------------------------
+ */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -44,7 +45,8 @@ struct {
 	__type(value, uint64_t);
 } counters SEC(".maps");
 
-/* ---- maps: shared by all interfaces of the box -------------------------------------------------------------------- */
+/* ---- maps: shared by all interfaces of the box --------------------------------------------------------------------
+ */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -72,7 +74,8 @@ struct {
 
 /*
  * A policy is three maps, made whole and then hung into slot 0 or 1 of these; settings.active says which is in force.
- * What hangs in the other slot is the policy before it. Sizes, not types: clang leaves the types of inner maps out of BTF.
+ * What hangs in the other slot is the policy before it. Sizes, not types: clang leaves the types of inner maps out of
+ * BTF.
  */
 struct server_trie {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -119,7 +122,8 @@ struct {
 	__array(values, struct source_trie);
 } source_sets SEC(".maps");
 
-/* ---- what a frame is ---------------------------------------------------------------------------------------------- */
+/* ---- what a frame is ----------------------------------------------------------------------------------------------
+ */
 
 enum decision { PASS, TO_DATAPLANE, DROP_DENIED, DROP_BLOCKED };
 
@@ -212,7 +216,8 @@ static __always_inline int ask_port(const struct policy *policy, const struct sw
 	return 0;
 }
 
-/* ---- source lists -------------------------------------------------------------------------------------------------- */
+/* ---- source lists --------------------------------------------------------------------------------------------------
+ */
 
 static __always_inline enum decision ask_lists(const struct policy *policy, const struct ends *ends)
 {
@@ -239,10 +244,11 @@ static __always_inline enum decision ask_lists(const struct policy *policy, cons
 	return TO_DATAPLANE;
 }
 
-/* ---- TCP, ICMP ----------------------------------------------------------------------------------------------------- */
+/* ---- TCP, ICMP -----------------------------------------------------------------------------------------------------
+ */
 
 static __always_inline enum decision decide_tcp(
-	const struct policy *policy, const struct cursor *c, const struct ends *ends, const struct sw_wire_zone *zone)
+    const struct policy *policy, const struct cursor *c, const struct ends *ends, const struct sw_wire_zone *zone)
 {
 	const struct port_pair *ports = c->at;
 	if (!FITS(c, ports))
@@ -258,7 +264,7 @@ static __always_inline enum decision decide_tcp(
 
 /* `zone`: of the outer address, for errors whose inner packet cannot be read. */
 static __always_inline enum decision decide_icmp(
-	const struct policy *policy, const struct cursor *c, struct ends *ends, const struct sw_wire_zone *zone)
+    const struct policy *policy, const struct cursor *c, struct ends *ends, const struct sw_wire_zone *zone)
 {
 	const struct icmp_header *icmp = c->at;
 	if (!FITS(c, icmp))
@@ -276,7 +282,7 @@ static __always_inline enum decision decide_icmp(
 }
 
 static __always_inline enum decision decide_icmpv6(
-	const struct policy *policy, const struct cursor *c, struct ends *ends, const struct sw_wire_zone *zone)
+    const struct policy *policy, const struct cursor *c, struct ends *ends, const struct sw_wire_zone *zone)
 {
 	const struct icmp_header *icmp = c->at;
 	if (!FITS(c, icmp) || icmp->type < 1 || icmp->type > 4) /* the errors: RFC 4443, 2.1 and 3 */
@@ -288,7 +294,8 @@ static __always_inline enum decision decide_icmpv6(
 	return find_zone(policy, ends) ? TO_DATAPLANE : PASS;
 }
 
-/* ---- IP ------------------------------------------------------------------------------------------------------------ */
+/* ---- IP ------------------------------------------------------------------------------------------------------------
+ */
 
 static __always_inline enum decision decide_ipv4(const struct policy *policy, struct cursor *c)
 {
@@ -317,7 +324,7 @@ static __always_inline enum decision decide_ipv4(const struct policy *policy, st
 static __always_inline int is_extension(uint8_t protocol)
 {
 	return protocol == PROTOCOL_HOP_BY_HOP || protocol == PROTOCOL_ROUTING || protocol == PROTOCOL_FRAGMENT ||
-		protocol == PROTOCOL_AH || protocol == PROTOCOL_OPTIONS;
+	       protocol == PROTOCOL_AH || protocol == PROTOCOL_OPTIONS;
 }
 
 enum walk { WALK_ARRIVED, WALK_FRAGMENT, WALK_LOST };
@@ -381,7 +388,7 @@ static __always_inline enum decision decide(const struct policy *policy, struct 
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
 		const struct vlan_header *vlan = c->at;
 		if (type != bpf_htons(ETHERTYPE_VLAN) && type != bpf_htons(ETHERTYPE_SERVICE) &&
-			type != bpf_htons(ETHERTYPE_OLD_QINQ))
+		    type != bpf_htons(ETHERTYPE_OLD_QINQ))
 			break;
 		if (!FITS(c, vlan))
 			return PASS;
@@ -393,7 +400,8 @@ static __always_inline enum decision decide(const struct policy *policy, struct 
 	return type == bpf_htons(ETHERTYPE_IPV6) ? decide_ipv6(policy, c) : PASS;
 }
 
-/* ---- verdict ------------------------------------------------------------------------------------------------------- */
+/* ---- verdict -------------------------------------------------------------------------------------------------------
+ */
 
 static __always_inline int count_and(enum sw_wire_counter counter, int verdict)
 {
@@ -408,21 +416,21 @@ static __always_inline int hand_over(struct xdp_md *ctx)
 {
 	uint32_t queue = ctx->rx_queue_index;
 	if (!bpf_map_lookup_elem(&xsks_map, &queue))
-		return fail_closed ? count_and(SW_WIRE_DROPPED_NO_DATAPLANE, XDP_DROP) :
-							 count_and(SW_WIRE_PASSED_NO_DATAPLANE, XDP_PASS);
+		return fail_closed ? count_and(SW_WIRE_DROPPED_NO_DATAPLANE, XDP_DROP)
+		                   : count_and(SW_WIRE_PASSED_NO_DATAPLANE, XDP_PASS);
 
 	struct sw_wire_heartbeat *heartbeat = bpf_map_lookup_elem(&heartbeats, &queue);
 	/* The worker's beat may be of another CPU's clock, a little ahead: the difference is signed. */
 	if (!heartbeat || !heartbeat->last_ns ||
-		(int64_t)(bpf_ktime_get_ns() - heartbeat->last_ns) > (int64_t)heartbeat->timeout_ns)
+	    (int64_t)(bpf_ktime_get_ns() - heartbeat->last_ns) > (int64_t)heartbeat->timeout_ns)
 		return fail_closed ? count_and(SW_WIRE_DROPPED_STALE, XDP_DROP) : count_and(SW_WIRE_PASSED_STALE, XDP_PASS);
 
 	/* The socket may have gone since it was looked up: what comes back then is the fallback in the flags. */
 	const long verdict = bpf_redirect_map(&xsks_map, queue, fail_closed ? XDP_DROP : XDP_PASS);
 	if (verdict == XDP_REDIRECT)
 		return count_and(SW_WIRE_REDIRECTED, XDP_REDIRECT);
-	return fail_closed ? count_and(SW_WIRE_DROPPED_NO_DATAPLANE, XDP_DROP) :
-						 count_and(SW_WIRE_PASSED_NO_DATAPLANE, XDP_PASS);
+	return fail_closed ? count_and(SW_WIRE_DROPPED_NO_DATAPLANE, XDP_DROP)
+	                   : count_and(SW_WIRE_PASSED_NO_DATAPLANE, XDP_PASS);
 }
 
 SEC("xdp")

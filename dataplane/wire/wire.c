@@ -35,7 +35,7 @@ int wire_fail(char *error, size_t error_bytes, int code, const char *format, ...
 
 /* The verifier's log is long; the last line with a warning is the one that says what is wrong. */
 __attribute__((format(printf, 2, 0))) static int listen_to_libbpf(
-	enum libbpf_print_level level, const char *format, va_list arguments)
+    enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	if (level == LIBBPF_WARN) {
 		vsnprintf(libbpf_said, sizeof(libbpf_said), format, arguments);
@@ -54,26 +54,27 @@ int wire_sockets(struct sw_wire *wire, uint32_t port)
 	return bpf_map__fd(wire->ports[port].skeleton->maps.xsks_map);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ------------------------------------------------------------------------------------------------------
+ */
 
 static const char *const shared_names[WIRE_MAP_SHARED] = {
-	[WIRE_MAP_HEARTBEATS] = "heartbeats",
-	[WIRE_MAP_SETTINGS] = "settings",
-	[WIRE_MAP_BLOCKS] = "blocks",
-	[WIRE_MAP_SERVER_SETS] = "servers",
-	[WIRE_MAP_PORT_SETS] = "ports",
-	[WIRE_MAP_SOURCE_SETS] = "sources",
+    [WIRE_MAP_HEARTBEATS] = "heartbeats",
+    [WIRE_MAP_SETTINGS] = "settings",
+    [WIRE_MAP_BLOCKS] = "blocks",
+    [WIRE_MAP_SERVER_SETS] = "servers",
+    [WIRE_MAP_PORT_SETS] = "ports",
+    [WIRE_MAP_SOURCE_SETS] = "sources",
 };
 
 static struct bpf_map *shared_map(const struct wire_bpf *skeleton, enum wire_map map)
 {
 	struct bpf_map *const maps[WIRE_MAP_SHARED] = {
-		[WIRE_MAP_HEARTBEATS] = skeleton->maps.heartbeats,
-		[WIRE_MAP_SETTINGS] = skeleton->maps.settings,
-		[WIRE_MAP_BLOCKS] = skeleton->maps.blocks,
-		[WIRE_MAP_SERVER_SETS] = skeleton->maps.server_sets,
-		[WIRE_MAP_PORT_SETS] = skeleton->maps.port_sets,
-		[WIRE_MAP_SOURCE_SETS] = skeleton->maps.source_sets,
+	    [WIRE_MAP_HEARTBEATS] = skeleton->maps.heartbeats,
+	    [WIRE_MAP_SETTINGS] = skeleton->maps.settings,
+	    [WIRE_MAP_BLOCKS] = skeleton->maps.blocks,
+	    [WIRE_MAP_SERVER_SETS] = skeleton->maps.server_sets,
+	    [WIRE_MAP_PORT_SETS] = skeleton->maps.port_sets,
+	    [WIRE_MAP_SOURCE_SETS] = skeleton->maps.source_sets,
 	};
 	return maps[map];
 }
@@ -113,8 +114,8 @@ static int load_port(struct sw_wire *wire, uint32_t index, const struct sw_wire_
 	port->skeleton->rodata->from_inside = port->side == SW_INSIDE;
 	port->skeleton->rodata->steer_all = config->steer == SW_STEER_ALL;
 	port->skeleton->rodata->fail_closed = config->fail_mode == SW_FAIL_CLOSED;
-	int error = bpf_map__set_max_entries(
-		port->skeleton->maps.blocks, config->blocks_max ? config->blocks_max : BLOCKS_DEFAULT);
+	int error =
+	    bpf_map__set_max_entries(port->skeleton->maps.blocks, config->blocks_max ? config->blocks_max : BLOCKS_DEFAULT);
 	if (!error && !wire->load_only)
 		error = with_pins(wire, index, reuse_pin);
 	for (int map = 0; map < WIRE_MAP_SHARED && index > 0 && !error; map++)
@@ -147,14 +148,15 @@ static int map_shared(struct sw_wire *wire, const struct sw_wire_config *config)
 	return 0;
 }
 
-/* ---- attaching ---------------------------------------------------------------------------------------------------- */
+/* ---- attaching ----------------------------------------------------------------------------------------------------
+ */
 
 static bool is_attached_to(const struct bpf_link *link, int ifindex)
 {
 	struct bpf_link_info info = {0};
 	uint32_t bytes = sizeof(info);
 	return bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &bytes) == 0 && info.type == BPF_LINK_TYPE_XDP &&
-		info.xdp.ifindex == (uint32_t)ifindex;
+	       info.xdp.ifindex == (uint32_t)ifindex;
 }
 
 /* Puts our program into a predecessor's link. NULL: there is none for this interface, and its pin is gone. */
@@ -183,11 +185,12 @@ static int attach_port(struct sw_wire *wire, struct wire_port *port, char *error
 	port->attached = bpf_program__attach_xdp(port->skeleton->progs.xsk_def_prog, port->ifindex);
 	if (!port->attached)
 		return wire_fail(error, error_bytes, -errno, "%s: cannot attach the XDP program: %s%s", port->name,
-			strerror(errno), errno == EBUSY ? " (another program is attached; 'ip link set IF xdp off' removes it)" : "");
+		    strerror(errno),
+		    errno == EBUSY ? " (another program is attached; 'ip link set IF xdp off' removes it)" : "");
 	result = bpf_link__pin(port->attached, path);
 	if (result)
-		return wire_fail(error, error_bytes, result, "%s: cannot pin the XDP link at %s: %s", port->name, path,
-			strerror(-result));
+		return wire_fail(
+		    error, error_bytes, result, "%s: cannot pin the XDP link at %s: %s", port->name, path, strerror(-result));
 	return 0;
 }
 
@@ -208,8 +211,8 @@ static uint32_t count_queues(const char *interface)
 	return result ? 0 : channels.rx_count + channels.combined_count;
 }
 
-static int find_port(struct wire_port *port, const struct sw_wire_interface *interface, const struct sw_wire_config *config,
-	char *error, size_t error_bytes)
+static int find_port(struct wire_port *port, const struct sw_wire_interface *interface,
+    const struct sw_wire_config *config, char *error, size_t error_bytes)
 {
 	snprintf(port->name, sizeof(port->name), "%s", interface->name);
 	port->link = interface->link;
@@ -222,8 +225,8 @@ static int find_port(struct wire_port *port, const struct sw_wire_interface *int
 	const uint32_t queues = count_queues(interface->name);
 	if (queues && queues != config->queues)
 		return wire_fail(error, error_bytes, -EINVAL,
-			"%s: has %u receive queues, expected %u, one for each worker: 'ethtool -L %s combined %u', or 'rx %u'",
-			interface->name, queues, config->queues, interface->name, config->queues, config->queues);
+		    "%s: has %u receive queues, expected %u, one for each worker: 'ethtool -L %s combined %u', or 'rx %u'",
+		    interface->name, queues, config->queues, interface->name, config->queues, config->queues);
 	return 0;
 }
 
@@ -231,12 +234,12 @@ static int check_config(const struct sw_wire_config *config, char *error, size_t
 {
 	if (config->interface_count < 1 || config->interface_count > SW_LINKS_MAX * SW_SIDES)
 		return wire_fail(error, error_bytes, -EINVAL, "%u interfaces, expected 1 to %d", config->interface_count,
-			SW_LINKS_MAX * SW_SIDES);
+		    SW_LINKS_MAX * SW_SIDES);
 	if (config->queues < 1 || config->queues > SW_WIRE_QUEUES_MAX)
 		return wire_fail(
-			error, error_bytes, -EINVAL, "%u queues, expected 1 to %d", config->queues, SW_WIRE_QUEUES_MAX);
+		    error, error_bytes, -EINVAL, "%u queues, expected 1 to %d", config->queues, SW_WIRE_QUEUES_MAX);
 	if (!config->load_only &&
-		(!config->pin_directory || strlen(config->pin_directory) >= sizeof(((struct sw_wire *)0)->pin_directory)))
+	    (!config->pin_directory || strlen(config->pin_directory) >= sizeof(((struct sw_wire *)0)->pin_directory)))
 		return wire_fail(error, error_bytes, -EINVAL, "pin directory: expected a path");
 	return 0;
 }
@@ -254,7 +257,7 @@ static int open_all(struct sw_wire *wire, const struct sw_wire_config *config, c
 		result = load_port(wire, i, config);
 		if (result)
 			return wire_fail(error, error_bytes, result, "%s: cannot load the XDP program: %s%s%s", wire->ports[i].name,
-				strerror(-result), libbpf_said[0] ? ": " : "", libbpf_said);
+			    strerror(-result), libbpf_said[0] ? ": " : "", libbpf_said);
 	}
 	result = map_shared(wire, config);
 	if (result)
@@ -320,19 +323,21 @@ void sw_wire_close(struct sw_wire *wire, bool detach)
 	free(wire);
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------------------------ */
+/* ---- while it runs ------------------------------------------------------------------------------------------------
+ */
 
 struct sw_wire_heartbeat *sw_wire_heartbeat(struct sw_wire *wire, uint32_t worker)
 {
 	return &wire->heartbeats[worker];
 }
 
-/* Hangs the three maps into the slot that is not in force. The kernel waits until no program still reads what was there. */
+/* Hangs the three maps into the slot that is not in force. The kernel waits until no program still reads what was
+ * there. */
 static int hang_up(struct sw_wire *wire, uint32_t slot, const struct wire_zone_maps *zones, int sources)
 {
 	if (bpf_map_update_elem(wire->shared[WIRE_MAP_PORT_SETS], &slot, &zones->ports, BPF_ANY) ||
-		bpf_map_update_elem(wire->shared[WIRE_MAP_SERVER_SETS], &slot, &zones->servers, BPF_ANY) ||
-		bpf_map_update_elem(wire->shared[WIRE_MAP_SOURCE_SETS], &slot, &sources, BPF_ANY))
+	    bpf_map_update_elem(wire->shared[WIRE_MAP_SERVER_SETS], &slot, &zones->servers, BPF_ANY) ||
+	    bpf_map_update_elem(wire->shared[WIRE_MAP_SOURCE_SETS], &slot, &sources, BPF_ANY))
 		return -errno;
 	return 0;
 }

@@ -40,10 +40,11 @@ struct sw_wire_config {
 	uint8_t steer;                              /* enum sw_steer */
 	uint8_t fail_mode;                          /* enum sw_fail_mode */
 	uint32_t heartbeat_timeout_ms;
-	const char *pin_directory; /* below a bpffs, which is mounted when missing, e.g. /sys/fs/bpf/seawall/INSTANCE. A bpffs
-	                              has no dots in names: there they become colons */
-	uint32_t blocks_max;       /* addresses that sw_wire_block() can hold; beyond it the longest unused is forgotten. 0: 65536 */
-	bool load_only;            /* load and fill, attach and pin nothing: for tests, see wire_private.h */
+	const char *pin_directory; /* below a bpffs, which is mounted when missing, e.g. /sys/fs/bpf/seawall/INSTANCE. A
+	                              bpffs has no dots in names: there they become colons */
+	/* Addresses that sw_wire_block() can hold; beyond it the longest unused is forgotten. 0: 65536 */
+	uint32_t blocks_max;
+	bool load_only; /* load and fill, attach and pin nothing: for tests, see wire_private.h */
 };
 
 /*
@@ -72,7 +73,8 @@ static inline void sw_wire_beat(struct sw_wire_heartbeat *heartbeat)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	__atomic_store_n(&heartbeat->last_ns, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec, __ATOMIC_RELAXED);
+	__atomic_store_n(
+	    &heartbeat->last_ns, (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec, __ATOMIC_RELAXED);
 }
 
 /* A worker that ends on purpose: its frames fall back at once. */

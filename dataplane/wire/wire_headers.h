@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Headers on the wire, as far as the XDP program reads them. Multi-byte fields are in network order; no field needs more
- * than an alignment of 2, which every IP header in an Ethernet frame has.
+ * Headers on the wire, as far as the XDP program reads them. Multi-byte fields are in network order; no field needs
+ * more than an alignment of 2, which every IP header in an Ethernet frame has.
  */
 #ifndef SW_WIRE_HEADERS_H
 #define SW_WIRE_HEADERS_H

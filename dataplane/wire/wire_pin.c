@@ -24,7 +24,8 @@
 
 #define BPFFS "/sys/fs/bpf"
 
-/* ---- the directory ------------------------------------------------------------------------------------------------ */
+/* ---- the directory ------------------------------------------------------------------------------------------------
+ */
 
 static bool is_bpffs(const char *path)
 {
@@ -78,12 +79,15 @@ int wire_pin_prepare(char *directory, char *error, size_t error_bytes)
 		mounted = true;
 	}
 	if (mounted && mounts_are_private())
-		wire_fail(error, error_bytes, 0, "the bpffs at %s was mounted in a mount namespace of its own (as by 'ip netns "
-			"exec'): the fail mode ends with the process. Start it with 'nsenter --net=' instead", directory);
+		wire_fail(error, error_bytes, 0,
+		    "the bpffs at %s was mounted in a mount namespace of its own (as by 'ip netns "
+		    "exec'): the fail mode ends with the process. Start it with 'nsenter --net=' instead",
+		    directory);
 	return 0;
 }
 
-/* ---- pins --------------------------------------------------------------------------------------------------------- */
+/* ---- pins ---------------------------------------------------------------------------------------------------------
+ */
 
 /* "KIND:NAME", and ":LAYOUT" where `versioned`. */
 static void pin_name(const char *kind, const char *name, bool versioned, char *out, size_t room)
@@ -107,8 +111,8 @@ static bool fits(const struct bpf_map *map, int pinned)
 	struct bpf_map_info info = {0};
 	uint32_t bytes = sizeof(info);
 	return bpf_obj_get_info_by_fd(pinned, &info, &bytes) == 0 && info.type == bpf_map__type(map) &&
-		info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-		info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+	       info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
 }
 
 void wire_pin_reuse(struct bpf_map *map, const char *path)
@@ -126,7 +130,8 @@ int wire_pin_keep(struct bpf_map *map, const char *path)
 	return bpf_obj_pin(bpf_map__fd(map), path) && errno != EEXIST ? -errno : 0;
 }
 
-/* ---- cleaning up -------------------------------------------------------------------------------------------------- */
+/* ---- cleaning up --------------------------------------------------------------------------------------------------
+ */
 
 static bool is_in_use(const struct sw_wire *wire, const char *entry)
 {

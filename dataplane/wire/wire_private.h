@@ -30,7 +30,7 @@ struct wire_port {
 struct sw_wire {
 	struct wire_port ports[SW_LINKS_MAX * SW_SIDES];
 	uint32_t port_count;
-	int shared[WIRE_MAP_SHARED]; /* descriptors; those of ports[0].skeleton */
+	int shared[WIRE_MAP_SHARED];          /* descriptors; those of ports[0].skeleton */
 	struct sw_wire_heartbeat *heartbeats; /* [SW_WIRE_QUEUES_MAX], mapped */
 	struct sw_wire_settings *settings;    /* mapped */
 	int cpus;
@@ -49,13 +49,15 @@ __attribute__((format(printf, 4, 5))) int wire_fail(char *error, size_t error_by
 int wire_program(struct sw_wire *wire, uint32_t port);
 int wire_sockets(struct sw_wire *wire, uint32_t port);
 
-/* ---- wire_pin.c: the directory of pins ---------------------------------------------------------------------------- */
+/* ---- wire_pin.c: the directory of pins ----------------------------------------------------------------------------
+ */
 
 /* Makes the directory, and mounts a bpffs where there is none. Dots in it become colons: a bpffs refuses them. */
 int wire_pin_prepare(char *directory, char *error, size_t error_bytes);
 /* Path of a pin; `versioned`: with this layout's number. -ENAMETOOLONG. */
 int wire_pin_path(const struct sw_wire *wire, const char *kind, const char *name, bool versioned, char path[300]);
-/* Removes every pin that this box, with these interfaces and this layout, does not use; with `all` the directory too. */
+/* Removes every pin that this box, with these interfaces and this layout, does not use; with `all` the directory too.
+ */
 void wire_pin_clean(const struct sw_wire *wire, bool all);
 
 struct bpf_map;

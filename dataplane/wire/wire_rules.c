@@ -13,7 +13,8 @@
 
 enum { DEPTH_MAX = 129, BATCH = 4096 };
 
-/* ---- filling maps ------------------------------------------------------------------------------------------------- */
+/* ---- filling maps -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_ipv4(const struct sw_prefix *prefix)
 {
@@ -31,15 +32,16 @@ int wire_fill_map(int map, const void *keys, const void *values, size_t key_byte
 {
 	for (uint32_t done = 0; done < count;) {
 		uint32_t some = count - done < BATCH ? count - done : BATCH;
-		if (bpf_map_update_batch(map, (const char *)keys + done * key_bytes, (const char *)values + done * value_bytes,
-				&some, NULL))
+		if (bpf_map_update_batch(
+		        map, (const char *)keys + done * key_bytes, (const char *)values + done * value_bytes, &some, NULL))
 			return -errno;
 		done += some;
 	}
 	return 0;
 }
 
-/* ---- rules -------------------------------------------------------------------------------------------------------- */
+/* ---- rules --------------------------------------------------------------------------------------------------------
+ */
 
 struct nesting {
 	struct {
@@ -95,8 +97,8 @@ static bool same_prefix(const struct sw_prefix *a, const struct sw_prefix *b)
 }
 
 /* Keys and values for `rules`; returns how many. Both have room for one each. */
-static uint32_t combine(const struct sw_prefix_rule *rules, uint32_t count, struct sw_wire_prefix_key *keys,
-	struct sw_wire_rule *values)
+static uint32_t combine(
+    const struct sw_prefix_rule *rules, uint32_t count, struct sw_wire_prefix_key *keys, struct sw_wire_rule *values)
 {
 	struct nesting nestings[2] = {{.depth = 0}, {.depth = 0}};
 	const struct clocks now = {read_clock(CLOCK_REALTIME), read_clock(CLOCK_MONOTONIC)};
@@ -138,8 +140,8 @@ int wire_rules_build(const void *snapshot, uint32_t *entries)
 	if (!keys || !values)
 		goto done;
 	*entries = combine(rules, count, keys, values);
-	map = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "sw_sources", sizeof(*keys), sizeof(*values), *entries ? *entries : 1,
-		&options);
+	map = bpf_map_create(
+	    BPF_MAP_TYPE_LPM_TRIE, "sw_sources", sizeof(*keys), sizeof(*values), *entries ? *entries : 1, &options);
 	if (map < 0) {
 		map = -errno;
 		goto done;

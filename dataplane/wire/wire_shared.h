@@ -39,7 +39,7 @@ struct sw_wire_prefix_key {
 	uint32_t prefix_bits; /* 8 (the family byte) + length of the prefix within `address` */
 	uint8_t family;       /* 4 or 6 */
 	uint8_t address[16];
-	uint8_t reserved[3];  /* zero; beyond the longest prefix */
+	uint8_t reserved[3]; /* zero; beyond the longest prefix */
 };
 
 enum sw_wire_ports {
@@ -51,9 +51,9 @@ enum sw_wire_ports {
 /* Value of the server trie: which ports of these addresses are protected, shorter prefixes' ports included. */
 struct sw_wire_zone {
 	uint32_t bitmap;
-	uint8_t kind;         /* enum sw_wire_ports */
+	uint8_t kind; /* enum sw_wire_ports */
 	uint8_t range_count;
-	uint16_t enforced;    /* bit i: range i's service enforces source lists (modes auto and always) */
+	uint16_t enforced; /* bit i: range i's service enforces source lists (modes auto and always) */
 	struct {
 		uint16_t first, last;
 	} ranges[SW_WIRE_RANGES]; /* sorted, disjoint */

@@ -75,7 +75,8 @@ static uint32_t collect_ranges(const struct draft *d, int32_t number, struct sw_
 		for (uint32_t i = zone->first; i < zone->end; i++) {
 			const uint8_t mode = d->services[d->sorted[i]->service].mode;
 			ranges[count++] = (struct sw_port_range){.first = d->sorted[i]->port_first,
-				.last = d->sorted[i]->port_last, .value = mode == SW_MODE_AUTO || mode == SW_MODE_ALWAYS};
+			    .last = d->sorted[i]->port_last,
+			    .value = mode == SW_MODE_AUTO || mode == SW_MODE_ALWAYS};
 		}
 	}
 	return count;
@@ -113,7 +114,7 @@ static struct sw_wire_zone zone_value(struct draft *d, const struct sw_port_rang
 	if (count > SW_WIRE_RANGES) {
 		const uint32_t bitmap = bitmap_of(d, ranges, count);
 		return (struct sw_wire_zone){.bitmap = bitmap < BITMAPS_MAX ? bitmap : 0,
-			.kind = bitmap < BITMAPS_MAX ? SW_WIRE_PORTS_BITMAP : SW_WIRE_PORTS_ALL};
+		    .kind = bitmap < BITMAPS_MAX ? SW_WIRE_PORTS_BITMAP : SW_WIRE_PORTS_ALL};
 	}
 	for (uint32_t i = 0; i < count; i++) {
 		zone.ranges[i].first = ranges[i].first;
@@ -143,13 +144,14 @@ static int fill_zones(struct draft *d)
 	return error;
 }
 
-/* ---- maps --------------------------------------------------------------------------------------------------------- */
+/* ---- maps ---------------------------------------------------------------------------------------------------------
+ */
 
 static int make_servers(const struct draft *d)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
 	const int map = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "sw_servers", sizeof(*d->keys), sizeof(*d->values),
-		d->zone_count ? d->zone_count : 1, &options);
+	    d->zone_count ? d->zone_count : 1, &options);
 	if (map < 0)
 		return -errno;
 	const int error = wire_fill_map(map, d->keys, d->values, sizeof(*d->keys), sizeof(*d->values), d->zone_count);
@@ -164,7 +166,7 @@ static int make_ports(const struct draft *d)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
 	const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sw_ports", sizeof(uint32_t), sizeof(*d->bitmaps),
-		d->bitmap_count ? d->bitmap_count : 1, &options);
+	    d->bitmap_count ? d->bitmap_count : 1, &options);
 	if (map < 0)
 		return -errno;
 	for (uint32_t i = 0; i < d->bitmap_count; i++) {
@@ -192,8 +194,10 @@ int wire_zones_build(const void *snapshot, struct wire_zone_maps *out)
 	const struct sw_target *targets = sw_snapshot_targets(snapshot, &count);
 	const size_t room = (size_t)count + 1;
 	struct draft d = {.services = sw_snapshot_services(snapshot, NULL),
-		.sorted = calloc(room, sizeof(*d.sorted)), .zones = calloc(room, sizeof(*d.zones)),
-		.keys = calloc(room, sizeof(*d.keys)), .values = calloc(room, sizeof(*d.values))};
+	    .sorted = calloc(room, sizeof(*d.sorted)),
+	    .zones = calloc(room, sizeof(*d.zones)),
+	    .keys = calloc(room, sizeof(*d.keys)),
+	    .values = calloc(room, sizeof(*d.values))};
 	int error = -ENOMEM;
 
 	out->servers = out->ports = -1;

@@ -122,6 +122,8 @@ static void build_global(const struct sw_global *g, uint64_t tsc_hz, struct sw_p
 {
 	build_masks(g, p);
 	p->fragments = g->fragments;
+	p->answers[0] = sw_rate_make(g->answers_per_source_per_s, g->answers_per_source_burst, tsc_hz);
+	p->answers[1] = sw_rate_make(g->answers_per_prefix_per_s, g->answers_per_prefix_burst, tsc_hz);
 	p->rst = sw_rate_make(g->rst_per_s, g->rst_per_s, tsc_hz);
 	p->adopt = sw_rate_make(g->adopt_per_s, g->adopt_per_s, tsc_hz);
 	p->adopt_cycles = g->adopt_s * tsc_hz;

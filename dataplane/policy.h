@@ -46,6 +46,8 @@ struct sw_group_profile {
 	struct sw_limits limits; /* operator's units */
 };
 
+enum { SW_ANSWER_LEVELS = 2 };
+
 struct sw_policy {
 	uint64_t generation;
 	struct sw_prefix_table *sources;   /* source address -> class */
@@ -61,6 +63,7 @@ struct sw_policy {
 	} level_masks[SW_PREFIX_LEVELS][2];
 	uint8_t fragments;                  /* enum sw_fragments */
 	uint8_t have_rules;                 /* any allow, deny, block or group rule at all */
+	struct sw_rate answers[SW_ANSWER_LEVELS]; /* reflection caps of one claimed source, and of its prefix of level 1 */
 	struct sw_rate rst;                 /* per worker */
 	struct sw_rate adopt;               /* per worker */
 	uint64_t adopt_cycles;              /* from the dataplane's start */

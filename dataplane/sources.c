@@ -198,6 +198,27 @@ enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a)
 	return reason;
 }
 
+bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool is_ipv6)
+{
+	const struct sw_policy *p = w->policy;
+	struct sw_limiter_entry *entries[SW_ANSWER_LEVELS] = {NULL};
+
+	if (!sw_rate_allows(&p->rst, w->rst_tat, w->now))
+		return false;
+	for (unsigned int l = 0; l < SW_ANSWER_LEVELS && l < p->level_count; l++) {
+		if (p->answers[l].interval == 0)
+			continue;
+		const struct sw_address prefix = sw_level_prefix(p, claimed, l, is_ipv6);
+		entries[l] = take_entry(w, sw_limiter_hash(&w->limiter, &prefix, SW_LIMITER_RESET, l, 0));
+		if (entries[l] == NULL || !sw_rate_allows(&p->answers[l], entries[l]->tat, w->now))
+			return false;
+	}
+	for (unsigned int l = 0; l < SW_ANSWER_LEVELS; l++)
+		if (entries[l] != NULL)
+			entries[l]->tat = sw_rate_take(&p->answers[l], entries[l]->tat, w->now);
+	return true;
+}
+
 /* ---- proven connections ------------------------------------------------------------------------------------------- */
 
 uint32_t sw_source_prove(struct sw_worker *w, const struct sw_admission *a)
@@ -425,6 +446,20 @@ unsigned int sw_source_unblock(struct sw_worker *w, const struct sw_address *add
 	if (lifted)
 		w->block_count++;
 	return lifted;
+}
+
+bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source, uint32_t slot)
+{
+	if (w->block_count == 0) /* there never was one */
+		return false;
+	const struct sw_source_record *found = sw_source_find(w, source, slot);
+	if (found == NULL || !sw_source_blocked(w, (uint32_t)(found - w->records)))
+		return false;
+	struct sw_source_record *r = &w->records[found - w->records];
+	r->syns++;
+	r->dropped++;
+	r->last_seen_tsc = w->now;
+	return true;
 }
 
 const struct sw_source_record *sw_source_find(const struct sw_worker *w, const struct sw_address *address, uint32_t slot)

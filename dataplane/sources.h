@@ -50,6 +50,15 @@ static inline bool sw_source_blocked(const struct sw_worker *w, uint32_t record)
 		(int64_t)(w->records[record].blocked_until_tsc - w->now) > 0;
 }
 
+/* Is this source blocked towards `slot`? Counts the packet against it if so. For SYNs that no limit looks at. */
+bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source, uint32_t slot);
+
+/*
+ * May a RST go to this claimed source, as the answer to a SYN? Within the reflection caps of the source and its prefix,
+ * of which it takes a token, apart from those for SYN-ACKs.
+ */
+bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool is_ipv6);
+
 /* Looks at a slice of the records and forgets those that have been quiet for long. */
 void sw_sources_age(struct sw_worker *w, unsigned int slice);
 

@@ -28,6 +28,7 @@ struct sw_limiter_entry {
 /*
  * note   SYN entries of a source: bit 31 pinned, bit 30 has a record; then bits 0-29 are the record's index, otherwise
  *        the number of SYNs seen. CONN entries: bit 31 pinned while bits 0-29, the established connections, are not 0.
+ *        RESET entries (RSTs that answer SYNs): not used.
  */
 #define SW_NOTE_PINNED 0x80000000u
 #define SW_NOTE_RECORD 0x40000000u
@@ -44,7 +45,7 @@ struct sw_limiter_table {
 	uint64_t used;
 };
 
-enum sw_limiter_kind { SW_LIMITER_SYN, SW_LIMITER_CONN };
+enum sw_limiter_kind { SW_LIMITER_SYN, SW_LIMITER_CONN, SW_LIMITER_RESET };
 
 /* Bytes for at least `entries` entries; *mask_out is for the table. */
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out);
@@ -63,7 +64,7 @@ static inline uint64_t sw_limiter_hash(const struct sw_limiter_table *t, const s
 	uint64_t high, low;
 	memcpy(&high, prefix->bytes, 8);
 	memcpy(&low, prefix->bytes + 8, 8);
-	const uint64_t what = (uint64_t)service << 8 | level << 1 | kind;
+	const uint64_t what = (uint64_t)service << 8 | level << 2 | kind;
 	return sw_limiter_mix(sw_limiter_mix(high ^ t->key[0], low ^ t->key[1]) ^ t->key[2], what ^ t->key[3]);
 }
 

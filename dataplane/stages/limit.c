@@ -20,6 +20,17 @@ static void pass(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
 }
 
+/* Past the limits, which would have asked for blocks. */
+static void pass_unless_blocked(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	if (sw_service_of(w, b, i)->mode != SW_MODE_OFF &&
+		sw_source_note_blocked(w, &b->packets[i].client, b->slots[i])) {
+		sw_drop(b, i, SW_DROP_BLOCKED);
+		return;
+	}
+	pass(w, b, i);
+}
+
 /*
  * Housekeeping decides every 20 ms; a flood can fill a small backlog in that time. So a worker that sees more SYNs than
  * arm the service challenges them from that packet on, and housekeeping takes over when it sees the same.
@@ -46,7 +57,7 @@ static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, 
 	if (*simulated)
 		return true;
 	if (!sw_armed(w, s->slot) && !arms_at_once(w, s)) {
-		pass(w, b, i);
+		pass_unless_blocked(w, b, i);
 		return false;
 	}
 	if (p->is_fragment) {
@@ -55,7 +66,7 @@ static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, 
 	}
 	if (p->options & (SW_OPTION_MD5 | SW_OPTION_AO)) {
 		if (s->tcp_auth == SW_TCP_AUTH_PASS)
-			pass(w, b, i);
+			pass_unless_blocked(w, b, i);
 		else
 			sw_drop(b, i, SW_DROP_TCP_AUTH_REFUSED);
 		return false;
@@ -65,8 +76,9 @@ static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, 
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
 {
-	/* What the reflection cap stops must not be answered in another way. */
-	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && reason != SW_DROP_ANSWER_CAP)
+	/* What the reflection cap stops must not be answered in another way, and RSTs have caps like SYN-ACKs. */
+	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && reason != SW_DROP_ANSWER_CAP &&
+		sw_admit_reset(w, &b->packets[i].client, b->packets[i].is_ipv6))
 		sw_answer_reset(w, b, i, reason);
 	else
 		sw_drop(b, i, reason);

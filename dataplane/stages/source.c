@@ -14,6 +14,11 @@ static uint32_t stamp_of(const struct sw_worker *w)
 	return (uint32_t)w->policy->generation * 0x10001u + w->block_count;
 }
 
+static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
+{
+	return b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+}
+
 static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t stamp)
 {
 	if (b->verdicts[i] != SW_PENDING || b->packets[i].kind != SW_PACKET_TCP)
@@ -30,10 +35,17 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 {
 	const uint8_t mode = sw_service_of(w, b, i)->mode;
 
-	if (mode == SW_MODE_MONITOR)
-		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
-	if (mode == SW_MODE_MONITOR || mode == SW_MODE_OFF)
+	if (mode == SW_MODE_OFF)
 		return;
+	if (mode == SW_MODE_MONITOR) {
+		const bool is_syn = handshake_of(b, i) == SW_TCP_SYN;
+		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
+		if (is_syn || b->flows[i] == SW_FLOW_NONE) /* counted once: the limits need not look at it */
+			b->verdicts[i] = SW_FORWARD;
+		if (is_syn)
+			sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
+		return;
+	}
 	sw_drop(b, i, reason);
 	if (b->flows[i] != SW_FLOW_NONE)
 		w->flows.flows[b->flows[i]].flags |= SW_FLOW_DENIED;
@@ -42,7 +54,7 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_source_class *c)
 {
 	const bool known = b->flows[i] != SW_FLOW_NONE;
-	const uint8_t handshake = b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+	const uint8_t handshake = handshake_of(b, i);
 
 	if (c->entry != SW_NONE)
 		w->entries[c->entry]++;

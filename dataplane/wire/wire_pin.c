@@ -151,6 +151,17 @@ static bool is_in_use(const struct sw_wire *wire, const char *entry)
 	return false;
 }
 
+/* The last reference to a link detaches its program, but some time later: the kernel defers it. */
+static void remove_pin(const char *path, bool is_link)
+{
+	const int link = is_link ? bpf_obj_get(path) : -1;
+	if (link >= 0) {
+		bpf_link_detach(link);
+		close(link);
+	}
+	unlink(path);
+}
+
 void wire_pin_clean(const struct sw_wire *wire, bool all)
 {
 	char path[sizeof(wire->pin_directory) + sizeof(((struct dirent *)0)->d_name) + 1];
@@ -161,7 +172,7 @@ void wire_pin_clean(const struct sw_wire *wire, bool all)
 		if (entry->d_name[0] == '.' || (!all && is_in_use(wire, entry->d_name)))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", wire->pin_directory, entry->d_name);
-		unlink(path); /* the last reference to a link detaches its program */
+		remove_pin(path, strncmp(entry->d_name, "link:", 5) == 0);
 	}
 	closedir(directory);
 	if (all)

@@ -62,6 +62,16 @@ int sw_cli_run(int argc, char **argv, FILE *out);
 int sw_command_status(struct sw_invocation *in);
 int sw_command_stats(struct sw_invocation *in);
 int sw_command_services(struct sw_invocation *in);
+int sw_command_metrics(struct sw_invocation *in);
+int sw_command_watch(struct sw_invocation *in);
+int sw_command_top(struct sw_invocation *in);
+int sw_command_why(struct sw_invocation *in);
+int sw_command_incidents(struct sw_invocation *in);
+int sw_command_block(struct sw_invocation *in);
+int sw_command_unblock(struct sw_invocation *in);
+int sw_command_blocks(struct sw_invocation *in);
+int sw_command_reload(struct sw_invocation *in);
+int sw_command_check(struct sw_invocation *in);
 
 /*
  * Calls the daemon and takes care of what is the same for every command: errors of the daemon on stderr, --json on `out`.

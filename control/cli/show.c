@@ -42,7 +42,7 @@ static void show_policy(FILE *out, const json_t *p, const char *now)
 	sw_format_duration(at > loaded ? at - loaded : 0, ago);
 	fprintf(out, "  policy     generation %lld, loaded %s ago from %s\n", (long long)sw_int_at(p, "generation_wanted"), ago,
 		sw_text_at(p, "file"));
-	fprintf(out, "             %lld services, %lld groups, %lld blocks; %s\n", (long long)sw_int_at(p, "services"),
+	fprintf(out, "             services: %lld, groups: %lld, blocks: %lld; %s\n", (long long)sw_int_at(p, "services"),
 		(long long)sw_int_at(p, "groups"), (long long)sw_int_at(p, "blocks"),
 		sw_true_at(p, "in_step") ? "in force in the dataplane" : "NOT (YET) IN FORCE IN THE DATAPLANE");
 	size_t i;
@@ -147,7 +147,7 @@ void sw_show_service_table(FILE *out, const json_t *services)
 			sw_format_count(sw_int_at(s, "concurrent"), open),
 			sw_format_rate(sw_number_at(s, "rates_1s.forwarded"), passed),
 			sw_format_rate(sw_number_at(s, "rates_1s.answered"), answered),
-			sw_format_rate(sw_number_at(s, "rates_1s.dropped"), dropped),
+			sw_format_rate(sw_number_at(s, "rates_1s.dropped_total"), dropped),
 			sw_format_bits(sw_number_at(s, "rates_1s.rx_bytes"), bits));
 	}
 	sw_table_print(&table, out, "No services: the dataplane has no policy yet, or does not run.");

@@ -18,12 +18,18 @@ static const struct {
 	{"dropped_total", "dropped"},
 };
 
-static double rate_of(const json_t *rates, const char *window, const char *group, const char *key)
+/*
+ * A rate as text. The box's list of rates leaves out what is at rest, which is 0; of a service only some are kept at all,
+ * in one flat list, and the others are blank.
+ */
+static const char *rate_of(const json_t *rates, const char *window, const char *group, const char *key, char out[SW_TEXT_BYTES])
 {
 	const json_t *at = json_object_get(rates, window);
-	if (group)
-		at = json_object_get(at, group);
-	return json_number_value(json_object_get(at, key));
+	const json_t *grouped = group ? json_object_get(at, group) : NULL;
+	const json_t *rate = json_object_get(grouped ? grouped : at, key);
+	if (!rate && group && !grouped)
+		return "";
+	return sw_format_rate(json_number_value(rate), out);
 }
 
 /* A counter with its total and its rates over the three windows. */
@@ -32,8 +38,8 @@ static void add_row(struct sw_table *table, const char *indent, const char *name
 {
 	char label[80], sum[SW_TEXT_BYTES], one[SW_TEXT_BYTES], ten[SW_TEXT_BYTES], sixty[SW_TEXT_BYTES];
 	snprintf(label, sizeof(label), "%s%s", indent, name);
-	sw_table_row(table, label, sw_format_count(total, sum), sw_format_rate(rate_of(rates, "1s", group, key), one),
-		sw_format_rate(rate_of(rates, "10s", group, key), ten), sw_format_rate(rate_of(rates, "60s", group, key), sixty));
+	sw_table_row(table, label, sw_format_count(total, sum), rate_of(rates, "1s", group, key, one),
+		rate_of(rates, "10s", group, key, ten), rate_of(rates, "60s", group, key, sixty));
 }
 
 static void add_group(struct sw_table *table, const json_t *counters, const json_t *rates, const char *group, bool all)
@@ -126,9 +132,12 @@ void sw_show_service(FILE *out, const json_t *json)
 	char changed[SW_TEXT_BYTES], open[SW_TEXT_BYTES];
 	size_t i;
 	json_t *target;
-	fprintf(out, "%s: mode %s, %s since %s, armed %lld times, %s connections open\n", sw_text_at(json, "name"),
-		sw_text_at(json, "mode"), sw_true_at(json, "armed") ? "ARMED" : "quiet", sw_format_time(sw_text_at(json, "changed"), changed),
-		(long long)sw_int_at(json, "times_armed"), sw_format_count(sw_int_at(json, "concurrent"), open));
+	fprintf(out, "%s: mode %s, %s", sw_text_at(json, "name"), sw_text_at(json, "mode"),
+		sw_true_at(json, "armed") ? "ARMED" : "quiet");
+	if (sw_text_at(json, "changed")[0])
+		fprintf(out, " since %s", sw_format_time(sw_text_at(json, "changed"), changed));
+	fprintf(out, "\n  so far     armed %lld time%s; %s connections open now\n", (long long)sw_int_at(json, "times_armed"),
+		sw_int_at(json, "times_armed") == 1 ? "" : "s", sw_format_count(sw_int_at(json, "concurrent"), open));
 	fprintf(out, "  targets   ");
 	json_array_foreach(sw_at(json, "targets"), i, target)
 		fprintf(out, " %s", json_string_value(target));

@@ -170,6 +170,17 @@ static void judge_observer(const struct sw_health_inputs *in, struct sw_health *
 			"the last sample is %.0f s old", (double)(in->sample->unix_ns - in->sampled_unix_ns) / 1e9);
 }
 
+/* The worst first; among equals the order in which they were found. */
+static void sort(struct sw_health *h)
+{
+	for (uint32_t i = 1; i < h->count; i++)
+		for (uint32_t k = i; k && h->findings[k - 1].severity < h->findings[k].severity; k--) {
+			const struct sw_finding f = h->findings[k];
+			h->findings[k] = h->findings[k - 1];
+			h->findings[k - 1] = f;
+		}
+}
+
 void sw_health_judge(const struct sw_health_inputs *in, struct sw_health *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -180,4 +191,5 @@ void sw_health_judge(const struct sw_health_inputs *in, struct sw_health *out)
 	judge_losses(in, out);
 	judge_ports(in, out);
 	judge_observer(in, out);
+	sort(out);
 }

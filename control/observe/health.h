@@ -23,7 +23,7 @@ enum { SW_FINDINGS_MAX = 32 };
 struct sw_health {
 	enum sw_health_status status; /* the worst of the findings */
 	uint32_t count;
-	struct sw_finding findings[SW_FINDINGS_MAX];
+	struct sw_finding findings[SW_FINDINGS_MAX]; /* the worst first */
 };
 
 struct sw_health_inputs {

@@ -103,7 +103,7 @@ static bool path_fits(const char *path, const char *url, char argument[SW_ARGUME
 static void find_route(struct sw_exchange *x, const char *method, const char *url)
 {
 	const bool head = !strcmp(method, "HEAD");
-	const char *other = NULL;
+	size_t n = 0;
 	for (unsigned int i = 0; i < sw_route_count; i++) {
 		if (!path_fits(sw_routes[i].path, url, x->argument))
 			continue;
@@ -111,14 +111,12 @@ static void find_route(struct sw_exchange *x, const char *method, const char *ur
 			x->route = &sw_routes[i];
 			return;
 		}
-		other = sw_routes[i].method;
+		n += (size_t)snprintf(x->allow + n, sizeof(x->allow) - n, "%s%s", n ? ", " : "", sw_routes[i].method);
 	}
-	if (other) {
-		x->allow = other;
-		x->refused = sw_exchange_error(x, 405, "method_not_allowed", NULL, "this path takes %s", other);
-	} else {
+	if (n)
+		x->refused = sw_exchange_error(x, 405, "method_not_allowed", NULL, "this path takes %s", x->allow);
+	else
 		x->refused = sw_exchange_error(x, 404, "not_found", "GET / lists every path", "there is nothing at this path");
-	}
 }
 
 static enum MHD_Result check_query(void *context, enum MHD_ValueKind kind, const char *key, const char *value)
@@ -208,7 +206,7 @@ static struct MHD_Response *make_response(struct sw_exchange *x)
 	MHD_add_response_header(response, "Content-Type", type);
 	MHD_add_response_header(response, "Cache-Control", "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	if (x->allow)
+	if (x->refused == 405)
 		MHD_add_response_header(response, "Allow", x->allow);
 	return response;
 }

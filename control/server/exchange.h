@@ -62,7 +62,7 @@ struct sw_exchange {
 	size_t text_bytes;
 	struct MHD_Response *response;
 	const char *content_type;         /* of text */
-	const char *allow;                /* with 405 */
+	char allow[32];                   /* with 405: the methods that this path takes */
 };
 
 /* Value of a query parameter, or NULL. */

@@ -89,23 +89,6 @@ static json_t *view_rule(struct sw_server *server, const struct sw_policy *polic
 	return out;
 }
 
-/* One sentence that says what happens to a new connection from this address. */
-static void verdict(const struct sw_explain *e, bool blocked, char *to, size_t bytes)
-{
-	if (e->rule == SW_RULE_ALLOW)
-		snprintf(to, bytes, "passes as if unprotected: it is in the allow list");
-	else if (e->rule == SW_RULE_DENY)
-		snprintf(to, bytes, "dropped: it is in the deny list");
-	else if (e->rule == SW_RULE_BLOCK)
-		snprintf(to, bytes, "dropped: an operator blocked it");
-	else if (blocked)
-		snprintf(to, bytes, "dropped or refused: it proved its address and was refused too often, so it is blocked for a time");
-	else if (!e->armed)
-		snprintf(to, bytes, "passes natively: the service is quiet");
-	else
-		snprintf(to, bytes, "challenged with a cookie, within its limits: the service is armed");
-}
-
 static bool bucket_empty(const struct sw_bucket_fill *b)
 {
 	return (b->per_s || b->burst) && !b->available;
@@ -132,6 +115,25 @@ static json_t *view_exhausted(const struct sw_policy *policy, const struct sw_ad
 	return out;
 }
 
+/* One sentence that says what happens to a new connection from this address. */
+static void verdict(const struct sw_explain *e, bool blocked, bool used_up, char *to, size_t bytes)
+{
+	if (e->rule == SW_RULE_ALLOW)
+		snprintf(to, bytes, "passes as if unprotected: it is in the allow list");
+	else if (e->rule == SW_RULE_DENY)
+		snprintf(to, bytes, "dropped: it is in the deny list");
+	else if (e->rule == SW_RULE_BLOCK)
+		snprintf(to, bytes, "dropped: an operator blocked it");
+	else if (blocked)
+		snprintf(to, bytes, "dropped or refused: it proved its address and was refused too often, so it is blocked for a time");
+	else if (!e->armed)
+		snprintf(to, bytes, "passes natively: the service is quiet");
+	else if (used_up)
+		snprintf(to, bytes, "refused until its budget refills: the service is armed, and a limit is used up");
+	else
+		snprintf(to, bytes, "challenged with a cookie, within its limits: the service is armed");
+}
+
 static json_t *view_towards(struct sw_server *server, const struct sw_policy *policy, const struct sw_address *address,
 	const char *service, const struct sw_explain *e)
 {
@@ -143,7 +145,8 @@ static json_t *view_towards(struct sw_server *server, const struct sw_policy *po
 	if (e->has_record && r)
 		sw_evidence_convert(r, &e->record, e->worker, s->unix_ns, &record);
 	sw_observer_unlock(server->observer);
-	verdict(e, record.blocked_until_unix_ns != 0, text, sizeof(text));
+	json_t *used_up = view_exhausted(policy, address, e);
+	verdict(e, record.blocked_until_unix_ns != 0, json_array_size(used_up) > 0, text, sizeof(text));
 	sw_put_text(out, "service", service);
 	sw_put_text(out, "verdict", text);
 	json_object_set_new(out, "armed", json_boolean(e->armed));
@@ -153,7 +156,7 @@ static json_t *view_towards(struct sw_server *server, const struct sw_policy *po
 	json_object_set_new(out, "proof", e->has_record ? json_string(sw_proof_names[record.proof]) : json_null());
 	sw_put_time(out, "blocked_until", record.blocked_until_unix_ns);
 	sw_put_count(out, "worker", e->worker);
-	json_object_set_new(out, "used_up", view_exhausted(policy, address, e));
+	json_object_set_new(out, "used_up", used_up);
 	json_object_set_new(out, "budgets", view_budgets(policy, address, e, service));
 	return out;
 }

@@ -263,6 +263,10 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 			return l == 0 ? SW_DROP_LIMIT_CONN_SOURCE : SW_DROP_LIMIT_CONN_PREFIX;
 		if (limit->concurrent != 0 && concurrent >= limit->concurrent)
 			return l == 0 ? SW_DROP_LIMIT_CONCURRENT_SOURCE : SW_DROP_LIMIT_CONCURRENT_PREFIX;
+		/* What a source proves is its own doing and costs it, also where a wider budget then refuses it: otherwise the
+		 * members of a flooding prefix would hide behind that prefix's limit and never be named. */
+		if (l == 0 && e != NULL)
+			e->tat = sw_rate_take(&limit->conn, e->tat, w->now);
 	}
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
@@ -280,11 +284,12 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 	return SW_ADMITTED;
 }
 
+/* The source's own token was taken by the check. */
 static void take_connection(struct sw_worker *w, struct sw_admission *a)
 {
 	const struct sw_service_profile *s = a->service;
 
-	for (unsigned int l = 0; l < s->level_count; l++)
+	for (unsigned int l = 1; l < s->level_count; l++)
 		if (a->entries[l] != NULL)
 			a->entries[l]->tat = sw_rate_take(&s->levels[l].conn, a->entries[l]->tat, w->now);
 	if (a->group != SW_NONE) {

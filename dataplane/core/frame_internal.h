@@ -54,11 +54,26 @@ static inline void sw_frame_malformed(struct sw_packet *out, enum sw_drop_reason
 	out->reason = (uint8_t)reason;
 }
 
+/* sw_address_from_ipv4() in two stores; compilers assemble the other in memory and then stumble over reading it. */
+static inline void sw_address_set_ipv4(struct sw_address *a, const uint8_t *four)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint32_t address;
+	uint64_t halves[2] = {0, 0xffff0000u};
+
+	memcpy(&address, four, 4);
+	halves[1] |= (uint64_t)address << 32;
+	memcpy(a->bytes, halves, 16);
+#else
+	*a = sw_address_from_ipv4(four);
+#endif
+}
+
 /* Source and destination, as client and server. `source_is_client` turns with the side. */
 static inline void sw_frame_addresses_ipv4(struct sw_packet *out, const uint8_t *ip, bool source_is_client)
 {
-	*(source_is_client ? &out->client : &out->server) = sw_address_from_ipv4(ip + 12);
-	*(source_is_client ? &out->server : &out->client) = sw_address_from_ipv4(ip + 16);
+	sw_address_set_ipv4(source_is_client ? &out->client : &out->server, ip + 12);
+	sw_address_set_ipv4(source_is_client ? &out->server : &out->client, ip + 16);
 }
 
 static inline void sw_frame_addresses_ipv6(struct sw_packet *out, const uint8_t *ip, bool source_is_client)

@@ -66,13 +66,12 @@ static unsigned int mss_index(uint16_t mss)
 	return index;
 }
 
+/* The same for scales, none (-1) to 14: few enough for a table of the answers. */
 static unsigned int window_scale_index(int8_t scale)
 {
-	unsigned int index = 0;
+	static const uint8_t index[16] = {0, 1, 1, 2, 2, 2, 3, 4, 5, 6, 6, 7, 7, 7, 7, 7};
 
-	for (unsigned int i = 1; i < 8; i++)
-		index += scale >= sw_cookie_window_scale[i];
-	return index;
+	return index[(scale + 1) & 15];
 }
 
 void sw_cookie_encode_options(const struct sw_cookie_options *options, uint8_t *option_byte, uint8_t *timestamp_byte)

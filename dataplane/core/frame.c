@@ -274,7 +274,7 @@ static bool parse_vlan_tags(const uint8_t *frame, uint32_t bytes, uint32_t *at, 
 	return true;
 }
 
-/* Vector stores, spelled out: for an initialiser or memset gcc writes `rep stosq`, which costs a quarter of the whole. */
+/* Vector stores, spelled out: gcc makes `rep stosq` of an initialiser or memset, a quarter of the whole cost. */
 static inline void clear(struct sw_packet *out)
 {
 	typedef uint64_t pair __attribute__((vector_size(16), aligned(4), may_alias));

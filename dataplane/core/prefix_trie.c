@@ -214,11 +214,57 @@ static int store_leaves(struct builder *b, const struct node_draft *draft, struc
 	return 0;
 }
 
+/* The last node of a prefix that is alone: at most three runs, the prefix's slots and what lies before and behind. */
+static struct sw_trie_node last_of_single(const struct builder *b, const struct branch *branch, unsigned int depth)
+{
+	const unsigned int slot = prefix_bits(b, branch->first, depth, SW_TRIE_STRIDE);
+	const unsigned int behind = slot + (1u << (depth + SW_TRIE_STRIDE - prefix_length(b, branch->first)));
+	const uint32_t value = b->prefixes[branch->first].value;
+	struct sw_trie_node node = {.runs = 1};
+	unsigned int run = 0;
+	node.values[0] = slot ? branch->value : value;
+	if (value == branch->value)
+		return node;
+	if (slot) {
+		node.runs |= 1ull << slot;
+		node.values[++run] = value;
+	}
+	if (behind < SLOTS) {
+		node.runs |= 1ull << behind;
+		node.values[++run] = branch->value;
+	}
+	return node;
+}
+
+/*
+ * A branch with one prefix, as most are in sparse lists: a chain of nodes with one child each, without the effort of
+ * build_node().
+ */
+static int build_single(struct builder *b, size_t at, const struct branch *branch, unsigned int depth)
+{
+	for (; prefix_length(b, branch->first) > depth + SW_TRIE_STRIDE; depth += SW_TRIE_STRIDE) {
+		const unsigned int slot = prefix_bits(b, branch->first, depth, SW_TRIE_STRIDE);
+		const size_t child = b->node_count;
+		const int error = reserve((void **)&b->nodes, &b->node_room, child + 1, sizeof(*b->nodes));
+		if (error)
+			return error;
+		b->node_count++;
+		b->nodes[at] = (struct sw_trie_node){
+		    .children = 1ull << slot, .runs = slot ? 1 : 2, .child_base = (uint32_t)child, .values = {branch->value}};
+		at = child;
+	}
+	b->nodes[at] = last_of_single(b, branch, depth);
+	return 0;
+}
+
 /* Recursion is at most 128 / SW_TRIE_STRIDE deep. */
 static int build_node(struct builder *b, size_t at, const struct branch *branch, unsigned int depth)
 {
+	if (branch->end - branch->first == 1)
+		return build_single(b, at, branch, depth);
 	struct sw_trie_node node = {0};
-	struct node_draft draft = {.has_child = 0};
+	struct node_draft draft;
+	draft.has_child = 0;
 	for (unsigned int slot = 0; slot < SLOTS; slot++)
 		draft.values[slot] = branch->value;
 	int error = fill_slots(b, branch, depth, SW_TRIE_STRIDE, draft.values, note_child, &draft);

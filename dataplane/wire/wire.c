@@ -331,8 +331,19 @@ struct sw_wire_heartbeat *sw_wire_heartbeat(struct sw_wire *wire, uint32_t worke
 	return &wire->heartbeats[worker];
 }
 
-/* Hangs the three maps into the slot that is not in force. The kernel waits until no program still reads what was
- * there. */
+/*
+ * Waits until no program is left that saw the settings before the last change, and so still reads the slot that is to
+ * be filled next. The kernel does so after each change of a map of maps, also of one that changes nothing.
+ */
+static int wait_for_programs(struct sw_wire *wire)
+{
+	const uint32_t active = wire->settings->active & 1;
+	if (wire->sources < 0) /* no change of ours yet */
+		return 0;
+	return bpf_map_update_elem(wire->shared[WIRE_MAP_SOURCE_SETS], &active, &wire->sources, BPF_ANY) ? -errno : 0;
+}
+
+/* Hangs the three maps into the slot that is not in force. */
 static int hang_up(struct sw_wire *wire, uint32_t slot, const struct wire_zone_maps *zones, int sources)
 {
 	if (bpf_map_update_elem(wire->shared[WIRE_MAP_PORT_SETS], &slot, &zones->ports, BPF_ANY) ||
@@ -356,7 +367,9 @@ int sw_wire_publish(struct sw_wire *wire, const void *snapshot, char *error, siz
 		return wire_fail(error, error_bytes, result, "XDP: services: %s", strerror(-result));
 	if (sources < 0 || sum != wire->sources_sum)
 		sources = wire_rules_build(snapshot, &entries);
-	result = sources < 0 ? sources : hang_up(wire, slot, &zones, sources);
+	result = sources < 0 ? sources : wait_for_programs(wire);
+	if (!result)
+		result = hang_up(wire, slot, &zones, sources);
 	close(zones.servers); /* the slots hold them */
 	close(zones.ports);
 	if (result) {
@@ -365,7 +378,7 @@ int sw_wire_publish(struct sw_wire *wire, const void *snapshot, char *error, siz
 		return wire_fail(error, error_bytes, result, "XDP: source rules: %s", strerror(-result));
 	}
 	wire->settings->has_rules[slot] = entries > 0;
-	/* A frame in flight on another CPU goes on with the old set, which stays in its slot until the next publish. */
+	/* A frame in flight on another CPU goes on with the old set, which stays in its slot; see wait_for_programs(). */
 	__atomic_store_n(&wire->settings->active, slot, __ATOMIC_RELEASE);
 	if (wire->sources >= 0 && wire->sources != sources)
 		close(wire->sources);

@@ -6,7 +6,8 @@
  * Order    sw_wire_open() before rte_eal_init() (libxdp re-uses a program that it finds attached, and would attach its
  *          own otherwise), sw_wire_publish() before the workers start and with each new policy, sw_wire_beat() in each
  *          worker's loop, the rest from housekeeping, sw_wire_close() last.
- * Thread   sw_wire_beat(): the worker that owns the heartbeat. Everything else: one thread, housekeeping.
+ * Thread   sw_wire_beat(): the worker that owns the heartbeat. Everything else: one thread, housekeeping; only
+ *          sw_wire_publish() may run in a thread of its own meanwhile, one call at a time.
  * Restart  the program, its link and its maps are pinned below pin_directory and outlive the process. The next
  *          sw_wire_open() takes them over, replacing the program in place, so no frame is lost; blocks and counters
  *          go on. A pin that another version left and that does not fit is replaced.
@@ -88,8 +89,9 @@ static inline void sw_wire_beat_stop(struct sw_wire_heartbeat *heartbeat)
 /*
  * Targets, modes and source rules of a checked snapshot (core/snapshot_check.h). The new set is built beside the one
  * in force and takes its place in one store, so there is no moment in which a protected frame is not steered. Call it
- * when the policy is built and before the workers get it. Unchanged parts are re-used; 100,000 new prefixes take some
- * 100 ms. On failure the old set stays in force.
+ * when the policy is built and before the workers get it. Takes some milliseconds, in which it waits for the kernel's
+ * RCU; 100,000 prefixes that are not those of the last call take some 100 ms more. On failure the old set stays in
+ * force.
  */
 int sw_wire_publish(struct sw_wire *wire, const void *snapshot, char *error, size_t error_bytes);
 

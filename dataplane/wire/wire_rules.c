@@ -30,11 +30,16 @@ struct sw_wire_prefix_key wire_prefix_key(const struct sw_prefix *prefix)
 
 int wire_fill_map(int map, const void *keys, const void *values, size_t key_bytes, size_t value_bytes, uint32_t count)
 {
+	bool batches = true; /* not every kernel has them for tries */
 	for (uint32_t done = 0; done < count;) {
+		const char *key = (const char *)keys + done * key_bytes, *value = (const char *)values + done * value_bytes;
 		uint32_t some = count - done < BATCH ? count - done : BATCH;
-		if (bpf_map_update_batch(
-		        map, (const char *)keys + done * key_bytes, (const char *)values + done * value_bytes, &some, NULL))
-			return -errno;
+		batches = batches && bpf_map_update_batch(map, key, value, &some, NULL) == 0;
+		if (!batches) {
+			some = 1;
+			if (bpf_map_update_elem(map, key, value, BPF_ANY))
+				return -errno;
+		}
 		done += some;
 	}
 	return 0;

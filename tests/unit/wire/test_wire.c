@@ -2,6 +2,7 @@
 /* The XDP program over single frames, run by the kernel (BPF_PROG_TEST_RUN) as it was loaded by the loader. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -551,6 +552,56 @@ static void a_new_policy_replaces_the_old_one_whole(void **state)
 	close_box(&box);
 }
 
+struct publisher {
+	struct box *box;
+	void *snapshots[2];
+	int failures;
+	_Atomic bool done;
+};
+
+static void *publish_again_and_again(void *argument)
+{
+	struct publisher *p = argument;
+	for (int i = 0; i < 60; i++)
+		p->failures += sw_wire_publish(p->box->wire, p->snapshots[i % 2], NULL, 0) != 0;
+	p->done = true;
+	return NULL;
+}
+
+/* Two policies that both protect the port, one by a range, one by a bitmap: whichever is in force, it is steered. */
+static void no_frame_slips_by_while_policies_change(void **state)
+{
+	(void)state;
+	const struct frame ours = syn_from(CLIENT, SERVER, PROTECTED_PORT);
+	struct publisher publisher = {.failures = 0};
+	struct box box;
+	pthread_t thread;
+	uint64_t runs = 0;
+	open_box(&box, SW_STEER_SERVICES, SW_FAIL_OPEN);
+	connect_dataplane(&box);
+	for (int i = 0; i < 2; i++) {
+		struct draft draft;
+		uint64_t bytes;
+		usual_policy(&draft);
+		for (uint16_t port = 1; i == 1 && port < 40; port += 2)
+			draft_target(&draft, SERVER, port, port, 2);
+		draft_rule(&draft, "192.0.2.0/24", SW_RULE_DENY, (uint32_t)i, 0);
+		draft_rule(&draft, "192.0.2.9", i ? SW_RULE_DENY : SW_RULE_ALLOW, 0, 0);
+		publisher.snapshots[i] = draft_seal(&draft, &bytes);
+	}
+	publisher.box = &box;
+	assert_int_equal(sw_wire_publish(box.wire, publisher.snapshots[0], NULL, 0), 0);
+	assert_int_equal(pthread_create(&thread, NULL, publish_again_and_again, &publisher), 0);
+	for (; !publisher.done || runs == 0; runs++)
+		assert_int_equal(run(&box, SW_OUTSIDE, &ours), YES);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(publisher.failures, 0);
+	print_message("%llu frames during 60 changes of policy\n", (unsigned long long)runs);
+	free(publisher.snapshots[0]);
+	free(publisher.snapshots[1]);
+	close_box(&box);
+}
+
 /* ---- when the dataplane is gone or hung ---------------------------------------------------------------------------- */
 
 static void fail_modes(void **state)
@@ -645,6 +696,7 @@ int main(void)
 		cmocka_unit_test(blocks_of_the_dataplane),
 		cmocka_unit_test(many_ranges_become_a_bitmap),
 		cmocka_unit_test(a_new_policy_replaces_the_old_one_whole),
+		cmocka_unit_test(no_frame_slips_by_while_policies_change),
 		cmocka_unit_test(fail_modes),
 		cmocka_unit_test(steer_all_takes_every_frame),
 		cmocka_unit_test(bad_configurations_are_refused),

@@ -333,6 +333,18 @@ void net_pass_ms(struct net *n, uint64_t ms)
 	}
 }
 
+uint64_t net_wait(struct net *n, enum sw_side side, uint64_t most_ms)
+{
+	uint64_t ms = 0;
+
+	while (rte_ring_empty(ports.out[side][0]) && rte_ring_empty(ports.out[side][1])) {
+		if (ms++ == most_ms)
+			fail_msg("nothing left %s", side == SW_OUTSIDE ? "outside" : "inside");
+		net_pass_ms(n, 1);
+	}
+	return ms;
+}
+
 static bool take(enum sw_side side, struct frame *f)
 {
 	for (unsigned int q = 0; q < NET_WORKERS_MAX; q++) {

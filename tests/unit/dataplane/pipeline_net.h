@@ -98,6 +98,8 @@ void net_put(struct net *n, enum sw_side side, const struct frame *f);
 void net_run(struct net *n);
 /* Time passes in steps of a millisecond, with timers. */
 void net_pass_ms(struct net *n, uint64_t ms);
+/* Until something leaves at `side`, at most most_ms. Returns how many milliseconds that took. */
+uint64_t net_wait(struct net *n, enum sw_side side, uint64_t most_ms);
 
 /* ---- frames out --------------------------------------------------------------------------------------------------- */
 

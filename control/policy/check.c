@@ -158,7 +158,7 @@ static void check_cap(uint32_t rate, uint32_t *burst, const char *path, const ch
 {
 	if (!rate && *burst)
 		sw_report_error(report, burst_path, "give a rate too, or leave the burst out", "a burst without a rate");
-	if (!rate)
+	else if (!rate)
 		sw_report_warn(report, path, "leave it out for the default", "without this cap the box can be made to flood a third party");
 	if (rate && !*burst)
 		*burst = sw_default_burst(rate);

@@ -24,8 +24,12 @@ static uint32_t *limit_at(struct sw_spec_limits *limits, size_t offset)
 	return (uint32_t *)((char *)limits + offset);
 }
 
+/* A source's limits that nobody touched. That they never fire beside tighter ones is not worth a word. */
+static const struct sw_spec_limits source_defaults = {.syn_per_s = SW_SOURCE_SYN_PER_S, .conn_per_s = SW_SOURCE_CONN_PER_S};
+
 /* One set of limits by itself; fills in bursts. */
-static void check_limits(struct sw_spec_limits *limits, const char *path, const struct sw_spec_boot *boot, struct sw_report *report)
+static void check_limits(struct sw_spec_limits *limits, const char *path, bool is_source, const struct sw_spec_boot *boot,
+	struct sw_report *report)
 {
 	char where[SW_PATH_BYTES];
 	for (int i = 0; i < LIMIT_KINDS; i++) {
@@ -45,21 +49,21 @@ static void check_limits(struct sw_spec_limits *limits, const char *path, const 
 		sw_report_warn(report, where, "lower it, or raise boot.flows", "%u never fires: the flow table holds %u",
 			limits->concurrent, boot->flows);
 	snprintf(where, sizeof(where), "%.180s.conn_per_s", path);
-	if (limits->syn_per_s && limits->conn_per_s > limits->syn_per_s)
+	if (limits->syn_per_s && limits->conn_per_s > limits->syn_per_s &&
+		!(is_source && limits->conn_per_s == source_defaults.conn_per_s))
 		sw_report_warn(report, where, "every connection begins with a SYN; keep it at or below syn_per_s",
 			"%u never fires: syn_per_s is %u", limits->conn_per_s, limits->syn_per_s);
 }
 
-/* A limit that is wider than the one of what encloses it never fires. Untouched defaults are not worth a word. */
+/* A limit that is wider than the one of what encloses it never fires. */
 static void check_nesting(struct sw_spec_limits *inner, const char *inner_path, struct sw_spec_limits *outer, const char *outer_path,
 	bool is_source, struct sw_report *report)
 {
-	static const struct sw_spec_limits defaults = {.syn_per_s = 100, .conn_per_s = 50};
 	char where[SW_PATH_BYTES];
 	for (int i = 0; i < LIMIT_KINDS; i++) {
 		const struct limit_kind *kind = &limit_kinds[i];
 		const uint32_t a = *limit_at(inner, kind->offset), b = *limit_at(outer, kind->offset);
-		if (!b || a <= b || (is_source && a == *(const uint32_t *)((const char *)&defaults + kind->offset)))
+		if (!b || a <= b || (is_source && a == *(const uint32_t *)((const char *)&source_defaults + kind->offset)))
 			continue;
 		snprintf(where, sizeof(where), "%.180s.%s", inner_path, kind->key);
 		sw_report_warn(report, where, "keep it at or below the limit that encloses it", "%u never fires: %s.%s is %u", a, outer_path,
@@ -87,7 +91,7 @@ static void check_service_limits(const struct sw_spec *spec, struct sw_spec_serv
 	levels[count] = &s->limits.total;
 	snprintf(paths[count++], SW_PATH_BYTES, "services[%u].limits.total", index);
 	for (uint32_t i = 0; i < count; i++) {
-		check_limits(levels[i], paths[i], &spec->boot, report);
+		check_limits(levels[i], paths[i], i == 0, &spec->boot, report);
 		connection_limit |= has_connection_limit(levels[i]);
 		for (uint32_t j = i + 1; j < count; j++)
 			check_nesting(levels[i], paths[i], levels[j], paths[j], i == 0, report);
@@ -243,7 +247,7 @@ void sw_check_policy(struct sw_spec *spec, struct sw_report *report)
 	}
 	for (uint32_t i = 0; i < spec->groups.count; i++) {
 		snprintf(where, sizeof(where), "groups[%u].limits", i);
-		check_limits(&groups[i].limits, where, &spec->boot, report);
+		check_limits(&groups[i].limits, where, false, &spec->boot, report);
 		if (!groups[i].limits.syn_per_s && !groups[i].limits.conn_per_s && !groups[i].limits.concurrent) {
 			snprintf(where, sizeof(where), "groups[%u]", i);
 			sw_report_warn(report, where, "give it \"limits\"", "limits nothing: it is only counted");

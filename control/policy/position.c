@@ -243,12 +243,12 @@ static bool value(struct walk *w)
 	case '[':
 		return container(w, ']');
 	case '"':
-		return string(w, ignored, 0, &none);
+		return string(w, ignored, 0, &none) && more(w); /* one that ends with the text is still being read */
 	default: {
 		const size_t start = w->at;
 		while (more(w) && w->text[w->at] && strchr("+-.0123456789abcdefghijklmnopqrstuvwxyzE", w->text[w->at]))
 			w->at++;
-		return w->at > start && more(w); /* one that ends with the text is still being read */
+		return w->at > start && more(w); /* likewise */
 	}
 	}
 }

@@ -95,7 +95,8 @@ static void *run(void *argument)
 		if (p->connection >= 0 && events[1].revents)
 			disconnect(p);
 	}
-	disconnect(p);
+	if (p->connection >= 0) /* the owner is ending too: no news for it */
+		close(p->connection);
 	return NULL;
 }
 

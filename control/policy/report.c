@@ -63,27 +63,53 @@ static uint32_t kept(const struct sw_report *report, int severity)
 	return report->counts[severity] < SW_FINDINGS_MAX ? report->counts[severity] : SW_FINDINGS_MAX;
 }
 
+/* Cuts the last step off a path; false when there is none. */
+static bool cut_path(char *path)
+{
+	for (size_t i = strlen(path); i-- > 0;) {
+		if (path[i] != '.' && path[i] != '[')
+			continue;
+		path[i] = 0;
+		return true;
+	}
+	const bool had = path[0] != 0;
+	path[0] = 0;
+	return had;
+}
+
 void sw_report_find_positions(struct sw_report *report, const char *text, size_t bytes)
 {
-	struct sw_position_query queries[SW_SEVERITIES * SW_FINDINGS_MAX];
-	struct sw_finding *asking[SW_SEVERITIES * SW_FINDINGS_MAX];
+	enum { ALL = SW_SEVERITIES * SW_FINDINGS_MAX, STEPS_MAX = 16 };
+	struct sw_position_query queries[ALL];
+	struct sw_finding *asking[ALL];
+	char paths[ALL][SW_PATH_BYTES];
 	size_t count = 0;
 	for (int s = 0; s < SW_SEVERITIES; s++) {
 		for (uint32_t i = 0; i < kept(report, s); i++) {
 			struct sw_finding *f = &report->findings[s][i];
 			if (f->positioned)
 				continue;
-			queries[count] = (struct sw_position_query){.path = f->path, .at_key = f->at_key};
+			memcpy(paths[count], f->path, SW_PATH_BYTES);
+			queries[count] = (struct sw_position_query){.path = paths[count], .at_key = f->at_key};
 			asking[count++] = f;
 		}
 	}
-	if (!count)
-		return;
-	sw_positions_find(text, bytes, queries, count);
-	for (size_t i = 0; i < count; i++) {
-		asking[i]->line = queries[i].line;
-		asking[i]->column = queries[i].column;
-		asking[i]->positioned = true;
+	/* A value that stands by default is nowhere in the text: then the object around it is the place to change it. */
+	for (int step = 0; count && step < STEPS_MAX; step++) {
+		size_t left = 0;
+		sw_positions_find(text, bytes, queries, count);
+		for (size_t i = 0; i < count; i++) {
+			asking[i]->line = queries[i].line;
+			asking[i]->column = queries[i].column;
+			asking[i]->positioned = true;
+			if (queries[i].line || !cut_path(paths[i]))
+				continue;
+			if (left != i)
+				memcpy(paths[left], paths[i], SW_PATH_BYTES);
+			queries[left] = (struct sw_position_query){.path = paths[left]};
+			asking[left++] = asking[i];
+		}
+		count = left;
 	}
 }
 

@@ -193,8 +193,7 @@ OBJECT(global, "Box-wide policy", sw_spec_global);
 	NUMBER("concurrent", sw_spec_limits, concurrent, "connections", 0, 268435456, concurrent_, \
 		.help = "Connections established at one time. 0: no limit.")
 
-/* Generous: many people share an address behind a carrier's NAT, and cookies alone stop what is forged. */
-static const struct sw_field source_limit_fields[] = {LIMIT_FIELDS(100, 50, 0)};
+static const struct sw_field source_limit_fields[] = {LIMIT_FIELDS(SW_SOURCE_SYN_PER_S, SW_SOURCE_CONN_PER_S, 0)};
 static const struct sw_field limit_fields[] = {LIMIT_FIELDS(0, 0, 0)};
 OBJECT(source_limit, "Limits of one source", sw_spec_limits);
 OBJECT(limit, "Limits", sw_spec_limits);

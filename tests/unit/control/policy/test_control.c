@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon's heart against a stand-in for the dataplane: what is published, kept, refused and remembered. */
+#include "policy_test.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fake_dataplane.h"
+#include "policy/blocks.h"
+#include "policy/state_file.h"
+
+static char base[64], config_path[128], run_dir[128], state_dir[128];
+static struct fake_dataplane dataplane;
+
+#define GOOD CONFIG("", "")
+#define OTHER CONFIG(",\"hold_s\": 3", "")
+#define BROKEN CONFIG(",\n\"hold_s\": 0", "")
+
+static void write_config(const char *text)
+{
+	assert_int_equal(sw_write_file(config_path, text, strlen(text), 0600), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(base, sizeof(base), "/tmp/seawall-control-XXXXXX");
+	if (!mkdtemp(base))
+		return -1;
+	snprintf(config_path, sizeof(config_path), "%s/seawall.json", base);
+	snprintf(run_dir, sizeof(run_dir), "%s/run", base);
+	snprintf(state_dir, sizeof(state_dir), "%s/state", base);
+	write_config(GOOD);
+	return mkdir(run_dir, 0755);
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+	(void)status;
+	(void)kind;
+	(void)where;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	return nftw(base, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct sw_control *open_control(void)
+{
+	const struct sw_control_options options = {.config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
+	struct sw_control *control = NULL;
+	assert_int_equal(sw_control_open(&options, &control), 0);
+	return control;
+}
+
+static bool published(struct sw_control *control)
+{
+	struct sw_control_status status;
+	sw_control_status(control, &status);
+	return status.dataplane_connected && status.published_unix_ns && status.generation_in_force == status.generation_wanted;
+}
+
+static bool connected(struct sw_control *control)
+{
+	struct sw_control_status status;
+	sw_control_status(control, &status);
+	return status.dataplane_connected;
+}
+
+static bool away(struct sw_control *control)
+{
+	return !connected(control);
+}
+
+/* Waits for a state of the control daemon; ten seconds mean that it never comes. */
+static void await(struct sw_control *control, bool (*reached)(struct sw_control *))
+{
+	for (int i = 0; i < 2000 && !reached(control); i++) {
+		const struct timespec tick = {.tv_nsec = 5000000};
+		nanosleep(&tick, NULL);
+	}
+	assert_true(reached(control));
+}
+
+static uint64_t generation(struct sw_control *control)
+{
+	const struct sw_policy *policy = sw_control_policy(control);
+	const uint64_t number = policy->snapshot->generation;
+	sw_policy_release(policy);
+	return number;
+}
+
+static uint32_t hold_s(struct sw_control *control)
+{
+	const struct sw_policy *policy = sw_control_policy(control);
+	const uint32_t value = SW_SPEC_ITEMS(policy->spec->services, struct sw_spec_service)->hold_s;
+	sw_policy_release(policy);
+	return value;
+}
+
+static bool exists(const char *name)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+	return access(path, R_OK) == 0;
+}
+
+static void a_policy_reaches_the_dataplane(void **state)
+{
+	json_t *json = NULL;
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 41);
+	struct sw_control *control = open_control();
+	await(control, published);
+	assert_true(dataplane.sealed);
+	assert_true(generation(control) == 42); /* beyond what the dataplane had */
+	assert_true(dataplane.generation == 42);
+	assert_true(exists("policy.snapshot"));
+	assert_true(exists("last-good.json"));
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, &json), 0);
+	assert_true(json_is_true(json_object_get(json, "ok")));
+	assert_int_equal(json_integer_value(json_object_get(json, "generation")), 43);
+	json_decref(json);
+	assert_true(dataplane.generation == 43);
+	assert_int_equal(((const struct sw_service *)sw_snapshot_array(dataplane.snapshot, SW_SECTION_SERVICES, NULL))->hold_ms, 3000);
+	/* the same text again is nothing new */
+	const uint32_t publishes = dataplane.publishes;
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	assert_int_equal(dataplane.publishes, publishes);
+	assert_true(generation(control) == 43);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_restarted_daemon_finds_its_place(void **state)
+{
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	const uint64_t before = generation(control);
+	const uint32_t publishes = dataplane.publishes;
+	sw_control_close(control);
+	control = open_control();
+	await(control, published);
+	assert_true(generation(control) == before);
+	assert_int_equal(dataplane.publishes, publishes);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_restarted_dataplane_gets_the_policy(void **state)
+{
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	const uint64_t before = generation(control);
+	fake_dataplane_stop(&dataplane);
+	await(control, away);
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, NULL), -ENOTCONN);
+	assert_int_equal(hold_s(control), 3);
+	fake_dataplane_start(&dataplane, run_dir, before); /* with what it had */
+	await(control, published);
+	assert_true(dataplane.generation > before);
+	fake_dataplane_stop(&dataplane);
+	await(control, away);
+	fake_dataplane_start(&dataplane, run_dir, before + 100); /* with something of another box */
+	await(control, published);
+	assert_true(dataplane.generation > before + 100);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_refused_policy_changes_nothing(void **state)
+{
+	json_t *json = NULL;
+	struct sw_control_status status;
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	const uint64_t before = generation(control);
+	pthread_mutex_lock(&dataplane.lock);
+	dataplane.next_status = SW_REPLY_REFUSED;
+	pthread_mutex_unlock(&dataplane.lock);
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, &json), -EPROTO);
+	assert_true(json_is_false(json_object_get(json, "ok")));
+	assert_string_equal(json_string_value(json_object_get(json, "dataplane")), "services[0].mode");
+	json_decref(json);
+	assert_true(generation(control) == before);
+	assert_int_equal(hold_s(control), 30);
+	sw_control_status(control, &status);
+	assert_string_equal(status.dataplane_text, "services[0].mode");
+	/* the next one is taken again */
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	assert_int_equal(hold_s(control), 3);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_busy_dataplane_is_asked_again(void **state)
+{
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	pthread_mutex_lock(&dataplane.lock);
+	dataplane.next_status = SW_REPLY_BUSY;
+	pthread_mutex_unlock(&dataplane.lock);
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_boot_section_waits_for_a_restart(void **state)
+{
+	struct sw_control_status status;
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	pthread_mutex_lock(&dataplane.lock);
+	dataplane.next_status = SW_REPLY_NEEDS_RESTART;
+	pthread_mutex_unlock(&dataplane.lock);
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	sw_control_status(control, &status);
+	assert_true(status.needs_restart);
+	assert_string_equal(status.restart_field, "boot.workers");
+	assert_int_equal(hold_s(control), 3); /* the rest is in force */
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void a_broken_file_is_refused(void **state)
+{
+	struct sw_control_status status;
+	json_t *json = NULL;
+	(void)state;
+	struct sw_control *control = open_control();
+	write_config(BROKEN);
+	assert_int_equal(sw_control_reload(control, &json), -EINVAL);
+	const json_t *error = json_array_get(json_object_get(json, "errors"), 0);
+	assert_int_equal(json_integer_value(json_object_get(error, "line")), 4);
+	assert_string_equal(json_string_value(json_object_get(error, "path")), "services[0].hold_s");
+	json_decref(json);
+	assert_int_equal(hold_s(control), 30);
+	json = sw_control_last_error(control);
+	assert_int_equal(json_array_size(json), 1);
+	json_decref(json);
+	sw_control_status(control, &status);
+	assert_int_equal(status.last_load_errors, 1);
+	assert_false(status.running_last_good);
+	write_config(GOOD);
+	sw_control_reload(control, NULL);
+	sw_control_status(control, &status);
+	assert_int_equal(status.last_load_errors, 0);
+	sw_control_close(control);
+}
+
+/* Over a restart too; and what files of prefixes held then is held now, though the file is gone. */
+static void a_broken_file_leaves_the_last_good_policy(void **state)
+{
+	struct sw_control_status status;
+	char list[256];
+	(void)state;
+	snprintf(list, sizeof(list), "%s/list", base);
+	assert_int_equal(sw_write_file(list, "10.0.0.0/8\nfd00::/8\n", 20, 0600), 0);
+	write_config(CONFIG(",\"hold_s\": 5", ",\"deny\": [{\"file\": \"list\"}]"));
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	const uint64_t before = generation(control);
+	sw_control_close(control);
+	assert_int_equal(unlink(list), 0);
+	control = open_control();
+	sw_control_status(control, &status);
+	assert_true(status.running_last_good);
+	assert_int_equal(status.last_load_errors, 1);
+	assert_int_equal(hold_s(control), 5);
+	const struct sw_policy *policy = sw_control_policy(control);
+	assert_int_equal(policy->spec->deny.count, 2);
+	sw_policy_release(policy);
+	await(control, published);
+	assert_true(generation(control) == before);
+	write_config(GOOD);
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	sw_control_status(control, &status);
+	assert_false(status.running_last_good);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void nothing_good_means_no_start(void **state)
+{
+	const struct sw_control_options options = {.config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
+	struct sw_control *control = NULL;
+	(void)state;
+	write_config(BROKEN);
+	assert_int_equal(sw_control_open(&options, &control), -EINVAL);
+	assert_null(control);
+}
+
+static struct sw_prefix prefix(const char *text)
+{
+	struct sw_prefix p;
+	assert_null(sw_prefix_parse(text, &p));
+	return p;
+}
+
+static uint32_t block_count(struct sw_control *control)
+{
+	struct sw_block *blocks;
+	const int count = sw_control_block_list(control, &blocks);
+	assert_true(count >= 0);
+	free(blocks);
+	return (uint32_t)count;
+}
+
+static void blocks_come_and_go(void **state)
+{
+	const struct sw_prefix four = prefix("192.0.2.7"), six = prefix("2001:db8::/48");
+	struct sw_block *blocks;
+	char error[256] = "";
+	uint32_t lifted;
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	assert_int_equal(sw_control_block_add(control, &four, 600, "too loud", error, sizeof(error)), 0);
+	assert_int_equal(sw_control_block_add(control, &six, 0, NULL, error, sizeof(error)), 0);
+	assert_int_equal(sw_control_block_add(control, &four, 60, "again", error, sizeof(error)), 0);
+	assert_int_equal(sw_control_block_list(control, &blocks), 2);
+	assert_string_equal(blocks[0].reason, "again");
+	assert_true(blocks[0].until_unix_ns - blocks[0].since_unix_ns == 60000000000ull);
+	assert_true(blocks[1].until_unix_ns == 0);
+	assert_true(blocks[0].entry != SW_NONE && blocks[1].entry != SW_NONE && blocks[0].entry != blocks[1].entry);
+	const uint32_t entry = blocks[1].entry;
+	free(blocks);
+	uint32_t rules;
+	sw_snapshot_array(dataplane.snapshot, SW_SECTION_PREFIXES, &rules);
+	assert_int_equal(rules, 2);
+	/* over a restart of the daemon, with the same numbers */
+	sw_control_close(control);
+	control = open_control();
+	await(control, published);
+	assert_int_equal(sw_control_block_list(control, &blocks), 2);
+	assert_int_equal(blocks[1].entry, entry);
+	free(blocks);
+	/* one of ours, and one that the stand-in says it had set itself */
+	assert_int_equal(sw_control_block_remove(control, &four, &lifted, error, sizeof(error)), 0);
+	assert_int_equal(lifted, 2);
+	assert_int_equal(sw_control_block_remove(control, &six, &lifted, error, sizeof(error)), 0);
+	assert_int_equal(lifted, 1);
+	assert_int_equal(sw_control_block_remove(control, &six, &lifted, error, sizeof(error)), -ENOENT);
+	assert_int_equal(block_count(control), 0);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void blocks_that_make_no_sense(void **state)
+{
+	struct sw_prefix host_bits = prefix("10.0.0.0/8");
+	char error[256], long_reason[SW_BLOCK_REASON_BYTES + 1];
+	(void)state;
+	host_bits.address.bytes[15] = 1;
+	memset(long_reason, 'x', SW_BLOCK_REASON_BYTES);
+	long_reason[SW_BLOCK_REASON_BYTES] = 0;
+	const struct {
+		struct sw_prefix prefix;
+		uint32_t seconds;
+		const char *reason;
+	} cases[] = {
+		{host_bits, 1, ""},
+		{prefix("0.0.0.0/0"), 1, ""},
+		{prefix("10.0.0.0/7"), 1, ""},
+		{prefix("::/0"), 1, ""},
+		{prefix("2000::/15"), 1, ""},
+		{prefix("10.0.0.1"), SW_BLOCK_MAX_S + 1u, ""},
+		{prefix("10.0.0.1"), 1, "\x1b[2J"},
+		{prefix("10.0.0.1"), 1, "\xff"},
+		{prefix("10.0.0.1"), 1, long_reason},
+	};
+	struct sw_control *control = open_control();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		error[0] = 0;
+		assert_int_equal(sw_control_block_add(control, &cases[i].prefix, cases[i].seconds, cases[i].reason, error, sizeof(error)), -EINVAL);
+		assert_true(error[0] != 0);
+	}
+	assert_int_equal(block_count(control), 0);
+	sw_control_close(control);
+}
+
+static void the_list_of_blocks_is_bounded(void **state)
+{
+	struct sw_blocks blocks = {0};
+	struct sw_block block = {.prefix = prefix("10.0.0.0")};
+	char path[256];
+	(void)state;
+	for (uint32_t i = 0; i < SW_BLOCKS_MAX; i++) {
+		block.prefix.address.bytes[14] = (uint8_t)(i >> 8);
+		block.prefix.address.bytes[15] = (uint8_t)i;
+		block.until_unix_ns = i % 2 ? 50 : 0;
+		assert_int_equal(sw_blocks_set(&blocks, &block), 0);
+	}
+	assert_int_equal(sw_blocks_set(&blocks, &block), 0); /* the same again is a change, not one more */
+	block.prefix = prefix("2001:db8::1");
+	assert_int_equal(sw_blocks_set(&blocks, &block), -ENOSPC);
+	snprintf(path, sizeof(path), "%s/blocks.json", base);
+	assert_int_equal(sw_blocks_save(&blocks, path), 0);
+	sw_blocks_clear(&blocks);
+	assert_int_equal(sw_blocks_load(&blocks, path, 60), 0);
+	assert_int_equal(blocks.count, SW_BLOCKS_MAX / 2); /* the others have ended */
+	sw_blocks_clear(&blocks);
+}
+
+static void damaged_files_of_blocks_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"", "[]", "{", "{\"version\": 2, \"blocks\": []}", "{\"version\": 1, \"blocks\": [3]}",
+		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.1/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, \"reason\": \"\"}]}",
+		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": -1, \"until_unix_ns\": 0, \"reason\": \"\"}]}",
+		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, \"reason\": \"\\u001b\"}]}",
+	};
+	struct sw_blocks blocks = {0};
+	char path[256];
+	(void)state;
+	snprintf(path, sizeof(path), "%s/blocks.json", base);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(sw_write_file(path, texts[i], strlen(texts[i]), 0600), 0);
+		assert_int_equal(sw_blocks_load(&blocks, path, 0), -EINVAL);
+		assert_int_equal(blocks.count, 0);
+	}
+}
+
+static void addresses_are_explained(void **state)
+{
+	const struct sw_prefix four = prefix("192.0.2.7"), six = prefix("2001:db8::7");
+	struct sw_explain explain;
+	char error[256] = "";
+	(void)state;
+	struct sw_control *control = open_control();
+	assert_int_equal(sw_control_explain(control, &four.address, 0, &explain, error, sizeof(error)), -ENOTCONN);
+	assert_true(error[0] != 0);
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	await(control, published);
+	assert_int_equal(sw_control_explain(control, &six.address, 3, &explain, error, sizeof(error)), 0);
+	assert_int_equal(explain.entry, 7);
+	assert_int_equal(explain.worker, 3);
+	assert_true(sw_address_equal(&explain.record.address, &six.address));
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+static void texts_are_checked_without_use(void **state)
+{
+	json_t *json = NULL;
+	(void)state;
+	struct sw_control *control = open_control();
+	assert_int_equal(sw_control_check_text(control, OTHER, strlen(OTHER), &json), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "summary"), "targets")), 2);
+	json_decref(json);
+	assert_int_equal(sw_control_check_text(control, BROKEN, strlen(BROKEN), &json), -EINVAL);
+	assert_int_equal(json_array_size(json_object_get(json, "errors")), 1);
+	json_decref(json);
+	assert_int_equal(hold_s(control), 30);
+	json = sw_control_last_error(control);
+	assert_int_equal(json_array_size(json), 0);
+	json_decref(json);
+	sw_control_close(control);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_policy_reaches_the_dataplane),
+		TEST(a_restarted_daemon_finds_its_place),
+		TEST(a_restarted_dataplane_gets_the_policy),
+		TEST(a_refused_policy_changes_nothing),
+		TEST(a_busy_dataplane_is_asked_again),
+		TEST(a_boot_section_waits_for_a_restart),
+		TEST(a_broken_file_is_refused),
+		TEST(a_broken_file_leaves_the_last_good_policy),
+		TEST(nothing_good_means_no_start),
+		TEST(blocks_come_and_go),
+		TEST(blocks_that_make_no_sense),
+		TEST(the_list_of_blocks_is_bounded),
+		TEST(damaged_files_of_blocks_are_refused),
+		TEST(addresses_are_explained),
+		TEST(texts_are_checked_without_use),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -80,6 +80,16 @@ struct sw_promise sw_promise_make(const struct sw_promise_book *book, const stru
 	return p;
 }
 
+struct sw_promise sw_promise_make_first(const struct sw_promise_book *book, const struct sw_backend *backend, bool is_ipv6)
+{
+	struct sw_promise p = sw_promise_make(book, backend, is_ipv6);
+	if (backend->window_scale == SW_BACKEND_LEARN && p.window_scale > 0) {
+		p.window_scale = 0;
+		p.known = 0;
+	}
+	return p;
+}
+
 bool sw_promise_is_set(const struct sw_backend *backend, bool is_ipv6)
 {
 	return (is_ipv6 ? backend->mss_ipv6 : backend->mss_ipv4) > 0 || backend->window_scale != SW_BACKEND_LEARN ||

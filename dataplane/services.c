@@ -41,17 +41,21 @@ static uint64_t unix_ns(void)
 
 /* ---- promises ---------------------------------------------------------------------------------------------------- */
 
+/* One word: a worker never sees half of one promise and half of another. */
+static void store_promise(struct sw_promise *to, struct sw_promise p)
+{
+	uint64_t word;
+	_Static_assert(sizeof(p) == sizeof(word), "a promise is stored in one piece");
+	memcpy(&word, &p, sizeof(word));
+	__atomic_store_n((uint64_t *)(void *)to, word, __ATOMIC_RELEASE);
+}
+
 static void write_promise(struct sw_services *s, const struct sw_service_profile *profile, unsigned int family,
 	unsigned int parity)
 {
 	const struct sw_service_book *book = &s->books[profile->slot];
-	const struct sw_promise p = sw_promise_make(&book->promises[family], &profile->backend, family == 1);
-	/* One word: a worker never sees half of one promise and half of another. */
-	uint64_t word;
-	_Static_assert(sizeof(p) == sizeof(word), "a promise is stored in one piece");
-	memcpy(&word, &p, sizeof(word));
-	__atomic_store_n((uint64_t *)(void *)&s->box->shared.promises[profile->slot][family][parity], word,
-		__ATOMIC_RELEASE);
+	store_promise(&s->box->shared.promises[profile->slot][family][parity],
+		sw_promise_make(&book->promises[family], &profile->backend, family == 1));
 }
 
 static void show_promises(struct sw_services *s, const struct sw_service_profile *profile,
@@ -93,8 +97,10 @@ void sw_services_hear(struct sw_services *s, const struct sw_policy *policy, con
 	const unsigned int family = event->is_ipv6 ? 1 : 0;
 	if (!sw_promise_hear(&book->promises[family], &event->profile))
 		return;
+	const struct sw_service_profile *profile = &policy->service[book->index];
 	for (unsigned int parity = 0; parity < 2; parity++)
-		write_promise(s, &policy->service[book->index], family, parity);
+		store_promise(&s->box->shared.promises[profile->slot][family][parity],
+			sw_promise_make_first(&book->promises[family], &profile->backend, family == 1));
 }
 
 /* ---- a new policy ------------------------------------------------------------------------------------------------ */

@@ -38,6 +38,21 @@ static void test_the_first_answer_counts_at_once(void **state)
 	assert_promise(sw_promise_make(&book, &learn, false), 1400, 7, 1, 0, 0);
 }
 
+/* Cookies that are out said scale 0: a larger one may not be believed of them. */
+static void test_the_first_window_scale_waits_for_the_next_epoch(void **state)
+{
+	(void)state;
+	struct sw_promise_book book = {.patience = 0};
+	sw_promise_hear(&book, &strong);
+	assert_promise(sw_promise_make_first(&book, &learn, false), 1460, 0, 1, 1, 1);
+	const struct sw_promise none = {.mss = 1400, .window_scale = -1, .known = 1};
+	book = (struct sw_promise_book){.patience = 0};
+	sw_promise_hear(&book, &none);
+	assert_promise(sw_promise_make_first(&book, &learn, false), 1400, -1, 0, 0, 0);
+	const struct sw_backend set = {-1, -1, 7, -1, -1, -1};
+	assert_int_equal(sw_promise_make_first(&book, &set, false).window_scale, 7);
+}
+
 static void test_the_weakest_of_an_epoch_counts(void **state)
 {
 	(void)state;
@@ -119,6 +134,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown_is_what_every_server_keeps),
 		cmocka_unit_test(test_the_first_answer_counts_at_once),
+		cmocka_unit_test(test_the_first_window_scale_waits_for_the_next_epoch),
 		cmocka_unit_test(test_the_weakest_of_an_epoch_counts),
 		cmocka_unit_test(test_an_epoch_without_news_changes_nothing),
 		cmocka_unit_test(test_a_stronger_server_is_believed),

@@ -27,6 +27,7 @@
 const volatile uint8_t from_inside = 0; /* this interface is an inside end */
 const volatile uint8_t steer_all = 0;
 const volatile uint8_t fail_closed = 0;
+const volatile uint32_t entries_max = 0; /* elements of entry_hits for each queue */
 
 /* ---- maps: of this interface alone --------------------------------------------------------------------------------
  */
@@ -63,6 +64,19 @@ struct {
 	__type(key, uint32_t);
 	__type(value, struct sw_wire_settings);
 } settings SEC(".maps");
+
+/*
+ * Frames dropped by each entry of the operator's lists: element queue * entries_max + entry. Rows by queue keep CPUs
+ * apart; atomic, since queue i of several links may be served by several CPUs. The dataplane reads it through a
+ * mapping.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, uint64_t);
+} entry_hits SEC(".maps");
 
 /* Addresses that the dataplane blocked; the value is the end, CLOCK_MONOTONIC. */
 struct {
@@ -143,6 +157,7 @@ struct ends {
 struct policy {
 	uint32_t active;
 	uint32_t has_rules, has_blocks;
+	uint32_t queue;
 };
 
 #define FITS(cursor, header) ((void *)((header) + 1) <= (cursor)->end)
@@ -219,6 +234,14 @@ static __always_inline int ask_port(const struct policy *policy, const struct sw
 /* ---- source lists --------------------------------------------------------------------------------------------------
  */
 
+static __always_inline void count_entry(const struct policy *policy, uint32_t entry)
+{
+	uint32_t key = policy->queue * entries_max + entry;
+	uint64_t *hits = entry < entries_max ? bpf_map_lookup_elem(&entry_hits, &key) : 0;
+	if (hits)
+		__sync_fetch_and_add(hits, 1);
+}
+
 static __always_inline enum decision ask_lists(const struct policy *policy, const struct ends *ends)
 {
 	uint64_t now = 0;
@@ -228,13 +251,17 @@ static __always_inline enum decision ask_lists(const struct policy *policy, cons
 		struct sw_wire_rule *rule = sources ? bpf_map_lookup_elem(sources, &ends->client) : 0;
 		if (rule && rule->blocked_until_ns) {
 			now = bpf_ktime_get_ns();
-			if (now < rule->blocked_until_ns)
+			if (now < rule->blocked_until_ns) {
+				count_entry(policy, rule->block_entry);
 				return DROP_BLOCKED;
+			}
 		}
 		if (rule && rule->otherwise == SW_WIRE_RULE_ALLOW)
 			return TO_DATAPLANE;
-		if (rule && rule->otherwise == SW_WIRE_RULE_DENY)
+		if (rule && rule->otherwise == SW_WIRE_RULE_DENY) {
+			count_entry(policy, rule->deny_entry);
 			return DROP_DENIED;
+		}
 	}
 	if (policy->has_blocks) {
 		uint64_t *until = bpf_map_lookup_elem(&blocks, ends->client.address);
@@ -441,7 +468,7 @@ int xsk_def_prog(struct xdp_md *ctx)
 	const struct sw_wire_settings *now = bpf_map_lookup_elem(&settings, &zero);
 	if (!now)
 		return XDP_ABORTED; /* cannot be: an array always has its elements */
-	struct policy policy = {.active = now->active & 1, .has_blocks = now->has_blocks};
+	struct policy policy = {.active = now->active & 1, .has_blocks = now->has_blocks, .queue = ctx->rx_queue_index};
 	policy.has_rules = now->has_rules[policy.active];
 
 	enum decision decision = TO_DATAPLANE;

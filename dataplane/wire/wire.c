@@ -61,6 +61,7 @@ static const char *const shared_names[WIRE_MAP_SHARED] = {
     [WIRE_MAP_HEARTBEATS] = "heartbeats",
     [WIRE_MAP_SETTINGS] = "settings",
     [WIRE_MAP_BLOCKS] = "blocks",
+    [WIRE_MAP_ENTRY_HITS] = "hits",
     [WIRE_MAP_SERVER_SETS] = "servers",
     [WIRE_MAP_PORT_SETS] = "ports",
     [WIRE_MAP_SOURCE_SETS] = "sources",
@@ -72,6 +73,7 @@ static struct bpf_map *shared_map(const struct wire_bpf *skeleton, enum wire_map
 	    [WIRE_MAP_HEARTBEATS] = skeleton->maps.heartbeats,
 	    [WIRE_MAP_SETTINGS] = skeleton->maps.settings,
 	    [WIRE_MAP_BLOCKS] = skeleton->maps.blocks,
+	    [WIRE_MAP_ENTRY_HITS] = skeleton->maps.entry_hits,
 	    [WIRE_MAP_SERVER_SETS] = skeleton->maps.server_sets,
 	    [WIRE_MAP_PORT_SETS] = skeleton->maps.port_sets,
 	    [WIRE_MAP_SOURCE_SETS] = skeleton->maps.source_sets,
@@ -114,8 +116,11 @@ static int load_port(struct sw_wire *wire, uint32_t index, const struct sw_wire_
 	port->skeleton->rodata->from_inside = port->side == SW_INSIDE;
 	port->skeleton->rodata->steer_all = config->steer == SW_STEER_ALL;
 	port->skeleton->rodata->fail_closed = config->fail_mode == SW_FAIL_CLOSED;
+	port->skeleton->rodata->entries_max = config->entries_max;
 	int error =
 	    bpf_map__set_max_entries(port->skeleton->maps.blocks, config->blocks_max ? config->blocks_max : BLOCKS_DEFAULT);
+	if (!error && config->entries_max)
+		error = bpf_map__set_max_entries(port->skeleton->maps.entry_hits, config->entries_max * config->queues);
 	if (!error && !wire->load_only)
 		error = with_pins(wire, index, reuse_pin);
 	for (int map = 0; map < WIRE_MAP_SHARED && index > 0 && !error; map++)
@@ -129,17 +134,30 @@ static int load_port(struct sw_wire *wire, uint32_t index, const struct sw_wire_
 	return error;
 }
 
+/* NULL: cannot, errno says why. */
+static void *map_memory(const struct sw_wire *wire, enum wire_map map, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, wire->shared[map], 0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static size_t hits_bytes(const struct sw_wire *wire)
+{
+	return (size_t)wire->queues * wire->entries_max * sizeof(*wire->entry_hits);
+}
+
 static int map_shared(struct sw_wire *wire, const struct sw_wire_config *config)
 {
-	const size_t bytes = SW_WIRE_QUEUES_MAX * sizeof(*wire->heartbeats);
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, wire->shared[WIRE_MAP_HEARTBEATS], 0);
-	if (at == MAP_FAILED)
+	wire->heartbeats = map_memory(wire, WIRE_MAP_HEARTBEATS, SW_WIRE_QUEUES_MAX * sizeof(*wire->heartbeats));
+	wire->settings = map_memory(wire, WIRE_MAP_SETTINGS, sizeof(*wire->settings));
+	if (!wire->heartbeats || !wire->settings)
 		return -errno;
-	wire->heartbeats = at;
-	at = mmap(NULL, sizeof(*wire->settings), PROT_READ | PROT_WRITE, MAP_SHARED, wire->shared[WIRE_MAP_SETTINGS], 0);
-	if (at == MAP_FAILED)
-		return -errno;
-	wire->settings = at;
+	if (wire->entries_max) {
+		wire->entry_hits = map_memory(wire, WIRE_MAP_ENTRY_HITS, hits_bytes(wire));
+		if (!wire->entry_hits)
+			return -errno;
+		memset(wire->entry_hits, 0, hits_bytes(wire)); /* like the workers' counters, they begin with the process */
+	}
 	for (uint32_t i = 0; i < SW_WIRE_QUEUES_MAX; i++) {
 		/* No worker yet. A predecessor's last beat must not vouch for a socket of ours that nobody polls yet. */
 		sw_wire_beat_stop(&wire->heartbeats[i]);
@@ -238,6 +256,9 @@ static int check_config(const struct sw_wire_config *config, char *error, size_t
 	if (config->queues < 1 || config->queues > SW_WIRE_QUEUES_MAX)
 		return wire_fail(
 		    error, error_bytes, -EINVAL, "%u queues, expected 1 to %d", config->queues, SW_WIRE_QUEUES_MAX);
+	if (config->entries_max > SW_ENTRIES_MAX)
+		return wire_fail(
+		    error, error_bytes, -EINVAL, "%u entries, expected at most %d", config->entries_max, SW_ENTRIES_MAX);
 	if (!config->load_only &&
 	    (!config->pin_directory || strlen(config->pin_directory) >= sizeof(((struct sw_wire *)0)->pin_directory)))
 		return wire_fail(error, error_bytes, -EINVAL, "pin directory: expected a path");
@@ -281,6 +302,8 @@ int sw_wire_open(const struct sw_wire_config *config, struct sw_wire **out, char
 	if (!wire)
 		return wire_fail(error, error_bytes, -ENOMEM, "no memory");
 	wire->sources = -1;
+	wire->queues = config->queues;
+	wire->entries_max = config->entries_max;
 	wire->load_only = config->load_only;
 	wire->cpus = libbpf_num_possible_cpus();
 	if (config->pin_directory)
@@ -318,6 +341,8 @@ void sw_wire_close(struct sw_wire *wire, bool detach)
 		munmap(wire->heartbeats, SW_WIRE_QUEUES_MAX * sizeof(*wire->heartbeats));
 	if (wire->settings)
 		munmap(wire->settings, sizeof(*wire->settings));
+	if (wire->entry_hits)
+		munmap(wire->entry_hits, hits_bytes(wire));
 	if (wire->sources >= 0)
 		close(wire->sources);
 	free(wire);
@@ -402,6 +427,14 @@ int sw_wire_block(struct sw_wire *wire, const struct sw_address *address, uint32
 int sw_wire_unblock(struct sw_wire *wire, const struct sw_address *address)
 {
 	return bpf_map_delete_elem(wire->shared[WIRE_MAP_BLOCKS], address) ? -errno : 0;
+}
+
+uint64_t sw_wire_entry_hits(const struct sw_wire *wire, uint32_t entry)
+{
+	uint64_t sum = 0;
+	for (uint32_t queue = 0; queue < wire->queues && entry < wire->entries_max; queue++)
+		sum += __atomic_load_n(&wire->entry_hits[(size_t)queue * wire->entries_max + entry], __ATOMIC_RELAXED);
+	return sum;
 }
 
 int sw_wire_counters(struct sw_wire *wire, uint32_t link, uint8_t side, uint64_t out[SW_WIRE_COUNTER_COUNT])

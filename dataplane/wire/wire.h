@@ -45,7 +45,8 @@ struct sw_wire_config {
 	                              bpffs has no dots in names: there they become colons */
 	/* Addresses that sw_wire_block() can hold; beyond it the longest unused is forgotten. 0: 65536 */
 	uint32_t blocks_max;
-	bool load_only; /* load and fill, attach and pin nothing: for tests, see wire_private.h */
+	uint32_t entries_max; /* as in the boot section; entries from this number on are not counted */
+	bool load_only;       /* load and fill, attach and pin nothing: for tests, see wire_private.h */
 };
 
 /*
@@ -101,6 +102,12 @@ int sw_wire_publish(struct sw_wire *wire, const void *snapshot, char *error, siz
  */
 int sw_wire_block(struct sw_wire *wire, const struct sw_address *address, uint32_t seconds);
 int sw_wire_unblock(struct sw_wire *wire, const struct sw_address *address); /* -ENOENT: was not blocked */
+
+/*
+ * Frames that the program dropped by entry `entry` of the operator's deny and block rules since sw_wire_open(), on all
+ * interfaces: what the workers' entry counters do not see. Reads memory only; any thread.
+ */
+uint64_t sw_wire_entry_hits(const struct sw_wire *wire, uint32_t entry);
 
 /* Sums over CPUs since the program was first attached (they survive restarts). -ENOENT: no such interface. */
 int sw_wire_counters(struct sw_wire *wire, uint32_t link, uint8_t side, uint64_t out[SW_WIRE_COUNTER_COUNT]);

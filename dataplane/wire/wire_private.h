@@ -12,6 +12,7 @@ enum wire_map {
 	WIRE_MAP_HEARTBEATS,
 	WIRE_MAP_SETTINGS,
 	WIRE_MAP_BLOCKS,
+	WIRE_MAP_ENTRY_HITS,
 	WIRE_MAP_SERVER_SETS,
 	WIRE_MAP_PORT_SETS,
 	WIRE_MAP_SOURCE_SETS,
@@ -33,6 +34,8 @@ struct sw_wire {
 	int shared[WIRE_MAP_SHARED];          /* descriptors; those of ports[0].skeleton */
 	struct sw_wire_heartbeat *heartbeats; /* [SW_WIRE_QUEUES_MAX], mapped */
 	struct sw_wire_settings *settings;    /* mapped */
+	uint64_t *entry_hits;                 /* [queues * entries_max], mapped; NULL when entries_max is 0 */
+	uint32_t queues, entries_max;
 	int cpus;
 	bool load_only;
 	char pin_directory[256];

@@ -84,16 +84,23 @@ static void lay_over(struct sw_wire_rule *rule, const struct sw_prefix_rule *by,
 {
 	if (by->kind == SW_RULE_BLOCK && by->until_unix_ns) {
 		const uint64_t until = on_monotonic(now, by->until_unix_ns);
-		if (until > rule->blocked_until_ns)
+		if (until > rule->blocked_until_ns) {
 			rule->blocked_until_ns = until;
+			rule->block_entry = by->target;
+		}
 		return;
 	}
-	rule->blocked_until_ns = by->kind == SW_RULE_BLOCK ? FOR_EVER : 0;
-	rule->otherwise = SW_WIRE_RULE_NONE;
+	*rule = (struct sw_wire_rule){.otherwise = SW_WIRE_RULE_NONE};
+	if (by->kind == SW_RULE_BLOCK) {
+		rule->blocked_until_ns = FOR_EVER;
+		rule->block_entry = by->target;
+	}
 	if (by->kind == SW_RULE_ALLOW)
 		rule->otherwise = SW_WIRE_RULE_ALLOW;
-	if (by->kind == SW_RULE_DENY)
+	if (by->kind == SW_RULE_DENY) {
 		rule->otherwise = SW_WIRE_RULE_DENY;
+		rule->deny_entry = by->target;
+	}
 }
 
 static bool same_prefix(const struct sw_prefix *a, const struct sw_prefix *b)

@@ -18,7 +18,7 @@ typedef __s64 int64_t;
 #endif
 
 enum {
-	SW_WIRE_LAYOUT = 1,      /* part of the pins' names; grows with every change in this file */
+	SW_WIRE_LAYOUT = 2,      /* part of the pins' names; grows with every change in this file */
 	SW_WIRE_QUEUES_MAX = 64, /* SW_WORKERS_MAX */
 	SW_WIRE_RANGES = 14,     /* port ranges that fit into a zone; with more it gets a bitmap */
 	SW_WIRE_BITMAP_WORDS = 65536 / 64,
@@ -70,7 +70,9 @@ enum sw_wire_rule_kind { SW_WIRE_RULE_NONE, SW_WIRE_RULE_ALLOW, SW_WIRE_RULE_DEN
 /* Value of the source trie. */
 struct sw_wire_rule {
 	uint64_t blocked_until_ns; /* CLOCK_MONOTONIC; ~0: for ever; 0: no block */
-	uint8_t otherwise;         /* enum sw_wire_rule_kind: when no block holds */
+	uint32_t block_entry;      /* entry number of the block; of nested ones that which ends last */
+	uint32_t deny_entry;
+	uint8_t otherwise; /* enum sw_wire_rule_kind: when no block holds */
 	uint8_t reserved[7];
 };
 

@@ -19,7 +19,7 @@
 #define CLIENT "198.51.100.7"
 #define CLIENT6 "2001:db8::7"
 
-enum { TCP = 6, UDP = 17, ICMP = 1, ICMPV6 = 58, PROTECTED_PORT = 20000, MONITORED_PORT = 8080 };
+enum { TCP = 6, UDP = 17, ICMP = 1, ICMPV6 = 58, PROTECTED_PORT = 20000, MONITORED_PORT = 8080, ENTRIES = 8 };
 
 struct box {
 	struct sw_wire *wire;
@@ -32,7 +32,8 @@ static void open_box(struct box *box, uint8_t steer, uint8_t fail_mode)
 {
 	static const struct sw_wire_interface interfaces[] = {{"out", 0, SW_OUTSIDE}, {"in", 0, SW_INSIDE}};
 	const struct sw_wire_config config = {.interfaces = interfaces, .interface_count = 2, .queues = 1, .steer = steer,
-		.fail_mode = fail_mode, .heartbeat_timeout_ms = 3600000, .load_only = true};
+		.fail_mode = fail_mode, .heartbeat_timeout_ms = 3600000, .entries_max = ENTRIES,
+		.load_only = true};
 	char error[256];
 	memset(box, 0, sizeof(*box));
 	const int result = sw_wire_open(&config, &box->wire, error, sizeof(error));
@@ -412,19 +413,21 @@ static void lists_decide_before_the_dataplane(void **state)
 	static const struct {
 		const char *client;
 		enum sw_wire_counter want;
+		uint32_t entry; /* that counts the drop */
 	} cases[] = {
-		{"192.0.2.1", SW_WIRE_DROPPED_DENIED},   /* denied /24 */
-		{"192.0.2.9", YES},                      /* an allowed host in it */
-		{"192.0.2.10", SW_WIRE_DROPPED_BLOCKED}, /* a block for ever in it */
-		{"192.0.2.11", SW_WIRE_DROPPED_DENIED},  /* a block that has ended uncovers the deny */
-		{"192.0.2.12", SW_WIRE_DROPPED_BLOCKED}, /* a block until 2100 */
-		{"192.0.2.13", SW_WIRE_DROPPED_BLOCKED}, /* an ended block inside one until 2100 */
-		{"198.51.100.1", YES},                   /* listed nowhere; ::/0 is another family's */
-		{"203.0.113.1", YES},                    /* an ended block, and nothing beneath */
-		{"203.0.113.2", YES},                    /* member of a group only */
-		{"2001:db8::9", YES},                    /* allowed within the denied ::/0 */
-		{"2001:db8::8", SW_WIRE_DROPPED_DENIED},
-		{"::1", SW_WIRE_DROPPED_DENIED},
+		{"192.0.2.1", SW_WIRE_DROPPED_DENIED, 0},   /* denied /24 */
+		{"192.0.2.9", YES, SW_NONE},                /* an allowed host in it */
+		{"192.0.2.10", SW_WIRE_DROPPED_BLOCKED, 2}, /* a block for ever in it */
+		{"192.0.2.11", SW_WIRE_DROPPED_DENIED, 0},  /* a block that has ended uncovers the deny */
+		{"192.0.2.12", SW_WIRE_DROPPED_BLOCKED, 4}, /* a block until 2100 */
+		{"192.0.2.13", SW_WIRE_DROPPED_BLOCKED, 4}, /* an ended block inside one until 2100 */
+		{"198.51.100.1", YES, SW_NONE},             /* listed nowhere; ::/0 is another family's */
+		{"203.0.113.1", YES, SW_NONE},              /* an ended block, and nothing beneath */
+		{"203.0.113.2", YES, SW_NONE},              /* member of a group only */
+		{"203.0.113.3", SW_WIRE_DROPPED_DENIED, SW_NONE}, /* an entry beyond those that are counted */
+		{"2001:db8::9", YES, SW_NONE},              /* allowed within the denied ::/0 */
+		{"2001:db8::8", SW_WIRE_DROPPED_DENIED, 7},
+		{"::1", SW_WIRE_DROPPED_DENIED, 7},
 	};
 	struct draft draft;
 	struct box box;
@@ -440,6 +443,7 @@ static void lists_decide_before_the_dataplane(void **state)
 	draft_rule(&draft, "192.0.2.13", SW_RULE_BLOCK, 5, LONG_AGO);
 	draft_rule(&draft, "203.0.113.1", SW_RULE_BLOCK, 6, LONG_AGO);
 	draft_rule(&draft, "203.0.113.2", SW_RULE_GROUP, 0, 0);
+	draft_rule(&draft, "203.0.113.3", SW_RULE_DENY, ENTRIES, 0);
 	draft_rule(&draft, "::/0", SW_RULE_DENY, 7, 0);
 	draft_rule(&draft, "2001:db8::9", SW_RULE_ALLOW, 8, 0);
 	publish(&box, &draft);
@@ -447,9 +451,14 @@ static void lists_decide_before_the_dataplane(void **state)
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *server = strchr(cases[i].client, ':') ? SERVER6 : SERVER;
 		struct frame frame = syn_from(cases[i].client, server, PROTECTED_PORT);
+		uint64_t before[ENTRIES];
+		for (uint32_t entry = 0; entry < ENTRIES; entry++)
+			before[entry] = sw_wire_entry_hits(box.wire, entry);
 		const enum sw_wire_counter got = run(&box, SW_OUTSIDE, &frame);
 		if (got != cases[i].want)
 			fail_msg("%s: counter %d", cases[i].client, got);
+		for (uint32_t entry = 0; entry < ENTRIES; entry++)
+			assert_int_equal(sw_wire_entry_hits(box.wire, entry), before[entry] + (entry == cases[i].entry));
 		/* Lists are for services that enforce them, and for the outside. */
 		frame = syn_from(cases[i].client, server, MONITORED_PORT);
 		assert_int_equal(run(&box, SW_OUTSIDE, &frame), YES);

@@ -97,7 +97,7 @@ static void hear_workers(struct sw_housekeeping *h)
 			for (unsigned int k = 0; k < count; k++) {
 				if (events[k].kind == SW_EVENT_BLOCKED)
 					block_on_wire(h, &events[k]);
-				else
+				else if (events[k].kind == SW_EVENT_PROFILE)
 					sw_services_hear(&h->services, h->policy, &events[k]);
 			}
 			if (count == 0)
@@ -133,13 +133,26 @@ static void show_wire(struct sw_housekeeping *h)
 	}
 }
 
+/* A slice of the entries at a time: there may be a million. */
+static void show_wire_entries(struct sw_housekeeping *h)
+{
+	struct sw_region *r = h->box->shared.region;
+	uint64_t *entries = sw_region_wire_entries_rw(r);
+	for (unsigned int i = 0; i < SW_WIRE_ENTRIES_AT_ONCE && i < r->entries_max; i++) {
+		h->wire_entry = h->wire_entry + 1 < r->entries_max ? h->wire_entry + 1 : 0;
+		__atomic_store_n(&entries[h->wire_entry], sw_wire_entry_hits(h->limits.wire, h->wire_entry), __ATOMIC_RELAXED);
+	}
+}
+
 static void show_ports(struct sw_housekeeping *h)
 {
 	if (!h->ports || h->ticks % SW_PORTS_EVERY)
 		return;
 	sw_ports_update(h->ports, h->box->shared.region, h->ticks % SW_LINKS_EVERY == 0);
-	if (h->limits.wire && !h->publishing) /* the publisher has the wire to itself */
+	if (h->limits.wire && !h->publishing) { /* the publisher has the wire to itself */
 		show_wire(h);
+		show_wire_entries(h);
+	}
 }
 
 void sw_housekeeping_tick(struct sw_housekeeping *h)

@@ -252,8 +252,8 @@ static void start_due(struct engine *e, uint64_t now_ns)
 
 static void progress(const struct sw_load_result *r, uint64_t elapsed_ns, uint32_t open)
 {
-	fprintf(stderr, "{\"t\":%.1f,\"sent\":%lu,\"ok\":%lu,\"open\":%u,\"p50_ms\":%.3f}\n", (double)elapsed_ns / 1e9, r->sent,
-		r->outcomes[SW_OUTCOME_OK], open, (double)sw_histogram_quantile(&r->latency, 0.5) / 1000);
+	fprintf(stderr, "{\"t\":%.1f,\"sent\":%lu,\"ok\":%lu,\"open\":%u,\"p50_ms\":%.3f}\n",
+		(double)elapsed_ns / 1e9, r->sent, r->outcomes[SW_OUTCOME_OK], open, (double)sw_histogram_quantile(&r->latency, 0.5) / 1000);
 }
 
 static uint64_t earlier(uint64_t a, const struct request *r)
@@ -274,7 +274,7 @@ static void engine_loop(struct engine *e, const volatile int *stop)
 		wake = earlier(earlier(wake, TAILQ_FIRST(&e->waiting)), TAILQ_FIRST(&e->held));
 		now_ns = sw_now_ns();
 		const uint64_t wait_ns = wake > now_ns ? wake - now_ns : 0;
-		const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000), .tv_nsec = (long)(wait_ns % 1000000000)};
+		const struct timespec wait = sw_timespec(wait_ns);
 		const int n = epoll_pwait2(e->epoll, events, EVENTS, &wait, NULL);
 		for (int i = 0; i < n; i++)
 			request_event(e, events[i].data.ptr, events[i].events);

@@ -38,7 +38,8 @@ static enum sw_next announce_heard(struct sw_exchange *x, bool eof, const char *
 	const enum sw_next next = http_heard(x, eof, line);
 	if (next != SW_NEXT_OK)
 		return next;
-	return strstr(x->reply, "8:interval") != NULL && strstr(x->reply, "failure reason") == NULL ? SW_NEXT_OK : SW_NEXT_BAD;
+	const bool refused = strstr(x->reply, "8:interval") == NULL || strstr(x->reply, "failure reason") != NULL;
+	return refused ? SW_NEXT_BAD : SW_NEXT_OK;
 }
 
 /* Whether a whole reply of RFC 5321, 4.2 has come: its last line has a space behind the code. */

@@ -169,7 +169,8 @@ static uint64_t run(struct flood *f)
 			break;
 		const uint64_t done = f->sent + f->failed, due = due_at(f, elapsed_ns);
 		if (due > done) {
-			send_burst(f, &f->targets[turn++ % f->target_count], due - done < BURST ? (unsigned int)(due - done) : BURST);
+			const unsigned int burst = due - done < BURST ? (unsigned int)(due - done) : BURST;
+			send_burst(f, &f->targets[turn++ % f->target_count], burst);
 			continue;
 		}
 		if (f->progress_ns != 0 && elapsed_ns >= next_progress) {
@@ -179,7 +180,7 @@ static uint64_t run(struct flood *f)
 		uint64_t next_ns = began_ns + (uint64_t)((double)done * 1e9 / f->rate_per_s) + 1;
 		if (next_ns < began_ns + elapsed_ns + NAP_NS) /* fewer wake-ups: the generator shares the machine */
 			next_ns = began_ns + elapsed_ns + NAP_NS;
-		const struct timespec until = {.tv_sec = (time_t)(next_ns / 1000000000), .tv_nsec = (long)(next_ns % 1000000000)};
+		const struct timespec until = sw_timespec(next_ns);
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 	}
 	return elapsed_ns;

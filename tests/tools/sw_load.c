@@ -61,8 +61,18 @@ static void announce_request(struct sw_load_options *o, const char *hex)
 		encoded);
 }
 
-enum { OPT_TARGET = 256, OPT_SOURCES, OPT_RATE, OPT_COUNT, OPT_SECONDS, OPT_TIMEOUT, OPT_HASH, OPT_PATH, OPT_HOLD, OPT_CLOSE,
-	OPT_MAX_OPEN, OPT_PROGRESS };
+static void http_request(struct sw_load_options *o, const char *path)
+{
+	const int bytes = snprintf(o->request, sizeof(o->request),
+		"GET %s HTTP/1.1\r\nHost: web\r\nUser-Agent: sw-load\r\nConnection: close\r\n\r\n", path);
+	if ((size_t)bytes >= sizeof(o->request))
+		fail("--path is too long", path);
+}
+
+enum {
+	OPT_TARGET = 256, OPT_SOURCES, OPT_RATE, OPT_COUNT, OPT_SECONDS, OPT_TIMEOUT, OPT_HASH, OPT_PATH, OPT_HOLD,
+	OPT_CLOSE, OPT_MAX_OPEN, OPT_PROGRESS,
+};
 
 static const struct option long_options[] = {
 	{"target", required_argument, NULL, OPT_TARGET},     {"sources", required_argument, NULL, OPT_SOURCES},
@@ -140,9 +150,8 @@ static void check_options(struct sw_load_options *o, const char *mode, const cha
 		fail(mode, "--hold-ms goes with mode connect alone");
 	if (strcmp(mode, "announce") == 0)
 		announce_request(o, hash);
-	else if (strcmp(mode, "http") == 0 && (size_t)snprintf(o->request, sizeof(o->request),
-			"GET %s HTTP/1.1\r\nHost: web\r\nUser-Agent: sw-load\r\nConnection: close\r\n\r\n", path) >= sizeof(o->request))
-		fail("--path is too long", path);
+	else if (strcmp(mode, "http") == 0)
+		http_request(o, path);
 }
 
 /* A few descriptors are for the rest of the process. Failing is no error: max_open becomes what there is. */
@@ -160,14 +169,19 @@ static void fit_descriptors(struct sw_load_options *o)
 		o->max_open = (uint32_t)limit.rlim_cur - 16;
 }
 
+static double quantile_ms(const struct sw_load_result *r, double fraction)
+{
+	return (double)sw_histogram_quantile(&r->latency, fraction) / 1000;
+}
+
 static void report(const struct sw_load_options *o, const struct sw_load_result *r)
 {
 	static const char *const names[] = {
 #define SW_OUTCOME_NAME(name, json) json,
 		SW_OUTCOMES(SW_OUTCOME_NAME)};
 
-	printf("{\"mode\":\"%s\",\"sent\":%lu,\"not_sent\":%lu,\"ok\":%lu,\"failed\":{", o->protocol->name, r->sent, r->not_sent,
-		r->outcomes[SW_OUTCOME_OK]);
+	printf("{\"mode\":\"%s\",\"sent\":%lu,\"not_sent\":%lu,\"ok\":%lu,\"failed\":{", o->protocol->name, r->sent,
+		r->not_sent, r->outcomes[SW_OUTCOME_OK]);
 	for (int i = SW_OUTCOME_OK + 1; i < SW_OUTCOME_COUNT; i++)
 		printf("%s\"%s\":%lu", i > SW_OUTCOME_OK + 1 ? "," : "", names[i], r->outcomes[i]);
 	printf("},\"reset_later\":%lu,\"seconds\":%.3f,\"late_max_ms\":%.3f,\"latency_ms\":", r->reset_later,
@@ -177,8 +191,7 @@ static void report(const struct sw_load_options *o, const struct sw_load_result 
 		return;
 	}
 	printf("{\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"histogram_us\":[",
-		(double)sw_histogram_quantile(&r->latency, 0.50) / 1000, (double)sw_histogram_quantile(&r->latency, 0.90) / 1000,
-		(double)sw_histogram_quantile(&r->latency, 0.99) / 1000, (double)r->latency.max_us / 1000);
+		quantile_ms(r, 0.50), quantile_ms(r, 0.90), quantile_ms(r, 0.99), (double)r->latency.max_us / 1000);
 	const char *comma = "";
 	for (unsigned int i = 0; i < sizeof(r->latency.buckets) / sizeof(r->latency.buckets[0]); i++) {
 		if (r->latency.buckets[i] == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Latencies in microseconds, in buckets that grow with them: exact below 64, then 64 buckets an octave, so a figure read
- * back is at most 1/64 too low. Fixed size, nothing to allocate. Not thread safe.
+ * Latencies in microseconds, in buckets that grow with them: exact below 64, then 64 buckets an octave, so a figure
+ * read back is at most 1/64 too low. Fixed size, nothing to allocate. Not thread safe.
  */
 #ifndef SW_TOOLS_HISTOGRAM_H
 #define SW_TOOLS_HISTOGRAM_H

@@ -24,7 +24,7 @@ enum sw_close { SW_CLOSE_FIN, SW_CLOSE_RST };
 
 enum { SW_REPLY_BYTES = 2048, SW_REQUEST_BYTES = 1024 };
 
-/* One conversation. `reply` holds the first bytes of what the server said since the last of our lines, NUL-terminated. */
+/* One conversation. `reply`: the first bytes of what the server said since our last line, NUL-terminated. */
 struct sw_exchange {
 	char reply[SW_REPLY_BYTES];
 	uint32_t reply_bytes;

@@ -252,8 +252,9 @@ static void start_due(struct engine *e, uint64_t now_ns)
 
 static void progress(const struct sw_load_result *r, uint64_t elapsed_ns, uint32_t open)
 {
+	const double p50_ms = (double)sw_histogram_quantile(&r->latency, 0.5) / 1000;
 	fprintf(stderr, "{\"t\":%.1f,\"sent\":%lu,\"ok\":%lu,\"open\":%u,\"p50_ms\":%.3f}\n",
-		(double)elapsed_ns / 1e9, r->sent, r->outcomes[SW_OUTCOME_OK], open, (double)sw_histogram_quantile(&r->latency, 0.5) / 1000);
+		(double)elapsed_ns / 1e9, r->sent, r->outcomes[SW_OUTCOME_OK], open, p50_ms);
 }
 
 static uint64_t earlier(uint64_t a, const struct request *r)

@@ -258,6 +258,8 @@ static int first_policy(struct sw_control *c, struct sw_spec *spec, bool is_last
 	c->policy_is_stored = !result && previous && sw_snapshot_same(previous, c->policy->snapshot);
 	if (c->policy_is_stored)
 		c->policy->snapshot->generation = previous->generation;
+	if (!result && !previous) /* a dataplane that waits for its first snapshot finds it */
+		sw_control_store(c, c->policy);
 out:
 	sw_shared_spec_drop(shared);
 	free(previous);

@@ -89,8 +89,8 @@ static void acknowledged(struct sw_control *c, struct policy *policy, const stru
 	sw_policy_drop(replaced);
 }
 
-/* Under `state`. */
-static void refused(struct sw_control *c, struct policy *policy, const struct sw_reply *reply)
+/* Under `state`. Returns the policy that is back in force, held, when one had to give way; else NULL. */
+static struct policy *refused(struct sw_control *c, struct policy *policy, const struct sw_reply *reply)
 {
 	sw_log(LOG_ERR, "the dataplane refused generation %ju: %s", (uintmax_t)policy->snapshot->generation,
 		reply->text[0] ? reply->text : "it speaks another version of the protocol");
@@ -99,19 +99,20 @@ static void refused(struct sw_control *c, struct policy *policy, const struct sw
 		c->candidate = NULL;
 		c->outcome = OUTCOME_REFUSED;
 		sw_policy_drop(policy);
-		return;
+		return NULL;
 	}
 	c->refused_generation = policy->snapshot->generation;
-	if (c->policy == policy && c->acknowledged && c->acknowledged != policy) { /* back to what it took before */
-		c->policy = sw_policy_hold(c->acknowledged);
-		sw_policy_drop(policy);
-	}
+	if (c->policy != policy || !c->acknowledged || c->acknowledged == policy)
+		return NULL;
+	c->policy = sw_policy_hold(c->acknowledged); /* back to what it took before */
+	sw_policy_drop(policy);
+	return sw_policy_hold(c->policy);
 }
 
 static void answered(void *context, void *token, int error, const struct sw_reply *reply)
 {
 	struct sw_control *c = context;
-	struct policy *policy = token;
+	struct policy *policy = token, *back = NULL;
 	const bool taken = !error && (reply->status == SW_REPLY_OK || reply->status == SW_REPLY_NEEDS_RESTART);
 	if (taken)
 		sw_control_store(c, policy);
@@ -125,9 +126,12 @@ static void answered(void *context, void *token, int error, const struct sw_repl
 	else if (taken)
 		acknowledged(c, policy, reply);
 	else
-		refused(c, policy, reply);
+		back = refused(c, policy, reply);
 	pthread_cond_broadcast(&c->answered);
 	pthread_mutex_unlock(&c->state);
+	if (back)
+		sw_control_store(c, back);
+	sw_policy_drop(back);
 	if (taken)
 		sw_log(LOG_INFO, "generation %ju is in force", (uintmax_t)policy->snapshot->generation);
 	sw_policy_drop(policy);

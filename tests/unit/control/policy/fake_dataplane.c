@@ -50,6 +50,7 @@ static bool serve(struct fake_dataplane *d, int client)
 	struct sw_reply reply = {.version = SW_MESSAGE_VERSION};
 	pthread_mutex_lock(&d->lock);
 	const bool silent = d->silent && request.kind == SW_REQUEST_PUBLISH;
+	d->unanswered += silent;
 	if (request.kind == SW_REQUEST_PUBLISH && !silent) {
 		reply.status = take(d, memfd);
 		if (reply.status != SW_REPLY_OK)
@@ -98,10 +99,17 @@ static void *run(void *argument)
 	}
 }
 
+void fake_dataplane_prepare(struct fake_dataplane *d, uint32_t next_status)
+{
+	d->next_status = next_status;
+}
+
 void fake_dataplane_start(struct fake_dataplane *d, const char *runtime_dir, uint64_t generation)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const uint32_t next_status = d->next_status;
 	memset(d, 0, sizeof(*d));
+	d->next_status = next_status;
 	snprintf(d->path, sizeof(d->path), "%s/%s", runtime_dir, SW_SOCKET_NAME);
 	memcpy(address.sun_path, d->path, strlen(d->path) + 1 < sizeof(address.sun_path) ? strlen(d->path) + 1 : sizeof(address.sun_path) - 1);
 	for (int i = 0; i < FAKE_CLIENTS; i++)
@@ -128,5 +136,5 @@ void fake_dataplane_stop(struct fake_dataplane *d)
 	unlink(d->path);
 	pthread_mutex_destroy(&d->lock);
 	free(d->snapshot);
-	d->snapshot = NULL;
+	memset(d, 0, sizeof(*d));
 }

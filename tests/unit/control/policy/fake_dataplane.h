@@ -23,10 +23,14 @@ struct fake_dataplane {
 	uint32_t next_status; /* enum sw_reply_status of the next publish; then OK again */
 	bool silent;          /* publish is never answered */
 	uint32_t publishes;
+	uint32_t unanswered;  /* publishes that met silence */
 	bool sealed;          /* the last memfd bore all four seals */
 	struct sw_snapshot_header *snapshot; /* the last one taken; malloc'd */
 };
 
+/* Between stop and start: what the first publish is answered with. */
+void fake_dataplane_prepare(struct fake_dataplane *d, uint32_t next_status);
+/* `d` starts zeroed. */
 void fake_dataplane_start(struct fake_dataplane *d, const char *runtime_dir, uint64_t generation);
 void fake_dataplane_stop(struct fake_dataplane *d);
 

@@ -89,6 +89,23 @@ static void await(struct sw_control *control, bool (*reached)(struct sw_control 
 	assert_true(reached(control));
 }
 
+static bool has_been_refused(struct sw_control *control)
+{
+	struct sw_control_status status;
+	sw_control_status(control, &status);
+	return strcmp(status.dataplane_text, "services[0].mode") == 0;
+}
+
+/* The stand-in has the request, and says nothing. */
+static bool reload_is_under_way(struct sw_control *control)
+{
+	(void)control;
+	pthread_mutex_lock(&dataplane.lock);
+	const bool asked = dataplane.unanswered > 0;
+	pthread_mutex_unlock(&dataplane.lock);
+	return asked;
+}
+
 static uint64_t generation(struct sw_control *control)
 {
 	const struct sw_policy *policy = sw_control_policy(control);
@@ -103,6 +120,11 @@ static uint32_t hold_s(struct sw_control *control)
 	const uint32_t value = SW_SPEC_ITEMS(policy->spec->services, struct sw_spec_service)->hold_s;
 	sw_policy_release(policy);
 	return value;
+}
+
+static bool reload_is_over(struct sw_control *control)
+{
+	return hold_s(control) == 3;
 }
 
 static bool exists(const char *name)
@@ -205,6 +227,57 @@ static void a_refused_policy_changes_nothing(void **state)
 	/* the next one is taken again */
 	assert_int_equal(sw_control_reload(control, NULL), 0);
 	assert_int_equal(hold_s(control), 3);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+/* Taken for good while nobody could refuse it; then somebody does. What was acknowledged before is back, on disk as well. */
+static void a_policy_that_is_refused_late_is_given_up(void **state)
+{
+	char path[256];
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	const uint64_t before = generation(control);
+	fake_dataplane_stop(&dataplane);
+	await(control, away);
+	write_config(OTHER);
+	assert_int_equal(sw_control_reload(control, NULL), -ENOTCONN);
+	assert_int_equal(hold_s(control), 3);
+	fake_dataplane_prepare(&dataplane, SW_REPLY_REFUSED);
+	fake_dataplane_start(&dataplane, run_dir, before);
+	await(control, has_been_refused);
+	assert_int_equal(hold_s(control), 30);
+	sw_control_close(control); /* joins the publisher: the file is written */
+	snprintf(path, sizeof(path), "%s/policy.snapshot", state_dir);
+	struct sw_snapshot_header *stored = sw_snapshot_read(path);
+	assert_non_null(stored);
+	assert_int_equal(((const struct sw_service *)sw_snapshot_array(stored, SW_SECTION_SERVICES, NULL))->hold_ms, 30000);
+	free(stored);
+	fake_dataplane_stop(&dataplane);
+}
+
+/* Nobody answers for ever: the caller gets its answer, the others are not held up, and the policy is offered again. */
+static void a_silent_dataplane_holds_up_nobody(void **state)
+{
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control();
+	await(control, published);
+	pthread_mutex_lock(&dataplane.lock);
+	dataplane.silent = true;
+	pthread_mutex_unlock(&dataplane.lock);
+	write_config(OTHER);
+	sw_control_request_reload(control);
+	await(control, reload_is_under_way);
+	assert_int_equal(hold_s(control), 30); /* answered at once, with what is in force */
+	await(control, reload_is_over);
+	assert_int_equal(hold_s(control), 3);
+	pthread_mutex_lock(&dataplane.lock);
+	dataplane.silent = false;
+	pthread_mutex_unlock(&dataplane.lock);
+	await(control, published);
 	sw_control_close(control);
 	fake_dataplane_stop(&dataplane);
 }
@@ -491,6 +564,8 @@ int main(void)
 		TEST(a_restarted_daemon_finds_its_place),
 		TEST(a_restarted_dataplane_gets_the_policy),
 		TEST(a_refused_policy_changes_nothing),
+		TEST(a_policy_that_is_refused_late_is_given_up),
+		TEST(a_silent_dataplane_holds_up_nobody),
 		TEST(a_busy_dataplane_is_asked_again),
 		TEST(a_boot_section_waits_for_a_restart),
 		TEST(a_broken_file_is_refused),

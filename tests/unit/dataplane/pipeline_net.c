@@ -479,6 +479,7 @@ int net_run_cases(const char *group, const struct net_case *cases, unsigned int 
 			n++;
 		}
 	}
+	cmocka_set_test_filter(getenv("CASE")); /* a pattern, to run a few by hand */
 	const int failed = _cmocka_run_group_tests(group, tests, n, NULL, NULL);
 	net_abandon(&net);
 	free(names);

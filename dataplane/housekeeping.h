@@ -24,6 +24,7 @@ enum {
 	SW_LINKS_EVERY = 50,     /* 1 s */
 	SW_RETIRED_MAX = 8,      /* policies waiting for a hung worker; then a publication is refused */
 	SW_MAIL_WAIT_MS = 100,
+	SW_WIRE_ENTRIES_AT_ONCE = 16384,
 };
 
 struct sw_letter;
@@ -49,6 +50,7 @@ struct sw_housekeeping {
 	struct sw_request request;
 	uint64_t mail_deadline_ns;
 	uint64_t ticks;
+	uint32_t wire_entry; /* the last whose XDP counter was read */
 };
 
 /*

@@ -162,7 +162,7 @@ static int open_wire(struct program *p)
 	char pins[SW_NAME_BYTES + 64];
 	struct sw_wire_config config = {.interfaces = interfaces, .queues = p->boot->workers, .steer = p->boot->steer,
 		.fail_mode = p->boot->fail_mode, .heartbeat_timeout_ms = p->boot->heartbeat_timeout_ms,
-		.pin_directory = pins};
+		.pin_directory = pins, .entries_max = p->boot->entries_max};
 	for (uint32_t i = 0; i < p->link_count * SW_SIDES; i++)
 		if (p->links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_INTERFACE)
 			interfaces[config.interface_count++] = (struct sw_wire_interface){

@@ -26,7 +26,7 @@ static uint64_t align(uint64_t value, uint64_t to)
 
 /* Offsets of the blocks, in the order of api/region.h. Workers' blocks begin on pages of their own. */
 struct layout {
-	uint64_t worker, worker_stride, service, port, source, source_stride, total;
+	uint64_t worker, worker_stride, service, port, source, source_stride, wire_entry, total;
 };
 
 static struct layout lay_out(const struct sw_boot *boot, uint32_t links)
@@ -41,7 +41,8 @@ static struct layout lay_out(const struct sw_boot *boot, uint32_t links)
 	l.source = align(l.port + links * SW_SIDES * sizeof(struct sw_port_state), 4096);
 	l.source_stride =
 		align(sw_per_worker(boot->source_records, boot->workers) * sizeof(struct sw_source_record), 4096);
-	l.total = l.source + boot->workers * l.source_stride;
+	l.wire_entry = align(l.source + boot->workers * l.source_stride, 4096);
+	l.total = l.wire_entry + boot->entries_max * sizeof(uint64_t);
 	return l;
 }
 
@@ -75,6 +76,7 @@ void sw_region_format(struct sw_region *r, const struct sw_boot *boot, const str
 	r->port_offset = l.port;
 	r->source_offset = l.source;
 	r->source_stride = l.source_stride;
+	r->wire_entry_offset = l.wire_entry;
 	for (uint32_t i = 0; i < link_count * SW_SIDES; i++) {
 		struct sw_port_state *p = &sw_region_ports_rw(r)[i];
 		memcpy(p->device, links[i / SW_SIDES].ends[i % SW_SIDES].device, sizeof(p->device));

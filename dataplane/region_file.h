@@ -79,6 +79,11 @@ static inline struct sw_port_state *sw_region_ports_rw(struct sw_region *r)
 	return (struct sw_port_state *)((char *)r + r->port_offset);
 }
 
+static inline uint64_t *sw_region_wire_entries_rw(struct sw_region *r)
+{
+	return (uint64_t *)((char *)r + r->wire_entry_offset);
+}
+
 static inline struct sw_source_record *sw_region_sources_rw(struct sw_region *r, unsigned int worker)
 {
 	return (struct sw_source_record *)((char *)r + r->source_offset + worker * r->source_stride);

@@ -67,6 +67,8 @@ static const char *misplaced_part(const struct sw_region *r, uint64_t bytes)
 		return "port states";
 	if (!fits(r->source_offset, r->workers, r->source_stride, sources_bytes, bytes))
 		return "source records";
+	if (r->wire_entry_offset && !fits(r->wire_entry_offset, 1, 0, r->entries_max * sizeof(uint64_t), bytes))
+		return "wire entries";
 	return NULL;
 }
 

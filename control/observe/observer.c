@@ -242,7 +242,8 @@ uint64_t sw_observer_entry_hits(const struct sw_observer *o, uint32_t entry)
 	for (uint32_t i = 0; i < r->workers; i++)
 		if (sw_read_worker(sw_region_worker(r, i), &hits, &sw_region_worker_entries(r, i)[entry], sizeof(hits)))
 			sum += hits;
-	return sum;
+	const uint64_t *wire = sw_region_wire_entries(r);
+	return sum + (wire ? __atomic_load_n(&wire[entry], __ATOMIC_RELAXED) : 0);
 }
 
 uint64_t sw_observer_sampled_unix_ns(const struct sw_observer *o)

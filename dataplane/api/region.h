@@ -120,6 +120,8 @@ struct sw_region {
 	uint64_t service_offset;    /* struct sw_service_state[services_max] */
 	uint64_t port_offset;       /* struct sw_port_state[links * SW_SIDES] */
 	uint64_t source_offset, source_stride; /* struct sw_source_record[source_records_per_worker] of worker i likewise */
+	uint64_t wire_entry_offset; /* uint64_t[entries_max]: frames that the XDP program dropped by entry, written by
+	                               housekeeping, single words; beside the workers' entry counters. 0: there is none */
 	char isa[16];               /* "scalar", "avx2", "avx512" */
 	/* Written by housekeeping, about every 20 ms. */
 	_Alignas(SW_CACHE_LINE) _Atomic uint64_t generation; /* of the policy in force */
@@ -162,6 +164,12 @@ static inline const struct sw_port_state *sw_region_ports(const struct sw_region
 static inline const struct sw_source_record *sw_region_sources(const struct sw_region *r, unsigned int worker)
 {
 	return (const struct sw_source_record *)((const char *)r + r->source_offset + worker * r->source_stride);
+}
+
+/* NULL: the region has none. */
+static inline const uint64_t *sw_region_wire_entries(const struct sw_region *r)
+{
+	return r->wire_entry_offset ? (const uint64_t *)((const char *)r + r->wire_entry_offset) : 0;
 }
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Writes the seed inputs of fuzz_snapshot: make_snapshot_seeds DIRECTORY. In C, so that the layouts are the real ones. */
+/* Writes the seed inputs of fuzz_snapshot: make_snapshot_seeds DIRECTORY. In C, so that the layouts are the real ones.
+ */
 #include <stdio.h>
 
 #include "../unit/core/snapshot_draft.h"
@@ -21,7 +22,8 @@ static void write_seed(const char *directory, const char *name, struct draft *d)
 
 static void targets(struct draft *d)
 {
-	static const char *const servers[] = {"10.20.0.10", "fd00:20::10", "10.20.0.0/24", "fd00:20::/64", "0.0.0.0/0", "::/0"};
+	static const char *const servers[] = {
+	    "10.20.0.10", "fd00:20::10", "10.20.0.0/24", "fd00:20::/64", "0.0.0.0/0", "::/0"};
 	draft_init(d);
 	draft_service(d, "tracker", SW_MODE_AUTO);
 	draft_service(d, "web", SW_MODE_ALWAYS);
@@ -43,7 +45,8 @@ static void rules(struct draft *d)
 	for (uint32_t i = 0; i < 10; i++)
 		for (uint8_t kind = 0; kind < SW_RULE_KINDS; kind++)
 			if ((i + kind) % 3)
-				draft_rule(d, prefixes[i], kind, kind == SW_RULE_GROUP ? i % 2 : i, kind == SW_RULE_BLOCK ? i * 100 : 0);
+				draft_rule(
+				    d, prefixes[i], kind, kind == SW_RULE_GROUP ? i % 2 : i, kind == SW_RULE_BLOCK ? i * 100 : 0);
 }
 
 int main(int argc, char **argv)

@@ -61,10 +61,21 @@ static inline void draft_group(struct draft *d, const char *name)
 static inline void draft_init(struct draft *d)
 {
 	memset(d, 0, sizeof(*d));
-	d->boot = (struct sw_boot){.instance = "test", .workers = 1, .housekeeping_core = SW_NONE, .heartbeat_timeout_ms = 100,
-		.idle_sleep_us = 1000, .mbufs = 8192, .rx_descriptors = 1024, .tx_descriptors = 1024, .flows = 65536,
-		.source_records = 4096, .limiter_entries = 65536, .held_pkts = 256, .services_max = DRAFT_MANY,
-		.groups_max = DRAFT_MANY, .entries_max = 1024};
+	d->boot = (struct sw_boot){.instance = "test",
+	    .workers = 1,
+	    .housekeeping_core = SW_NONE,
+	    .heartbeat_timeout_ms = 100,
+	    .idle_sleep_us = 1000,
+	    .mbufs = 8192,
+	    .rx_descriptors = 1024,
+	    .tx_descriptors = 1024,
+	    .flows = 65536,
+	    .source_records = 4096,
+	    .limiter_entries = 65536,
+	    .held_pkts = 256,
+	    .services_max = DRAFT_MANY,
+	    .groups_max = DRAFT_MANY,
+	    .entries_max = 1024};
 	strcpy(d->links[0].ends[SW_OUTSIDE].device, "wan0");
 	strcpy(d->links[0].ends[SW_INSIDE].device, "lan0");
 	d->links[0].ends[SW_OUTSIDE].kind = d->links[0].ends[SW_INSIDE].kind = SW_DEVICE_INTERFACE;

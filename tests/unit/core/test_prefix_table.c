@@ -97,33 +97,40 @@ static const struct {
 	uint64_t now;
 	struct answer want;
 } cases[] = {
-	{"default route of one family", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_DENY, 1, SW_NONE}},
-	{"::/0 holds no IPv4", {{"::/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
-	{"0.0.0.0/0 holds no IPv6", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "::1", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
-	{"IPv4 in the midst does not end ::/0", {{"::/0", SW_RULE_DENY, 1, 0}, {"9.0.0.0/8", SW_RULE_DENY, 2, 0},
-		{"2001:db8::/32", SW_RULE_GROUP, 3, 0}}, "2001:db8::1", 0, {SW_RULE_DENY, 1, 3}},
-	{"host route, IPv4", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.1.1.1", SW_RULE_ALLOW, 2, 0}}, "10.1.1.1", 0,
-		{SW_RULE_ALLOW, 2, SW_NONE}},
-	{"host route, IPv6", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::1", 0,
-		{SW_RULE_ALLOW, 2, SW_NONE}},
-	{"beside the host route", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::2", 0,
-		{SW_RULE_DENY, 1, SW_NONE}},
-	{"deny beats allow at equal length", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_DENY, 2, 0}},
-		"10.0.0.1", 0, {SW_RULE_DENY, 2, SW_NONE}},
-	{"block beats deny", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 8,
-		{SW_RULE_BLOCK, 2, SW_NONE}},
-	{"ended block uncovers the deny of its own prefix", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0},
-		{"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 9, {SW_RULE_DENY, 1, SW_NONE}},
-	{"ended blocks uncover the allow far above", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0},
-		{"10.0.0.0/16", SW_RULE_BLOCK, 2, 5}, {"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}}, "10.0.0.1", 9,
-		{SW_RULE_ALLOW, 1, SW_NONE}},
-	{"the outer block outlives the inner one", {{"10.0.0.0/16", SW_RULE_BLOCK, 2, 99},
-		{"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}}, "10.0.0.1", 9, {SW_RULE_BLOCK, 2, SW_NONE}},
-	{"a block without end", {{"10.0.0.0/8", SW_RULE_BLOCK, 2, 0}}, "10.0.0.1", UINT64_MAX, {SW_RULE_BLOCK, 2, SW_NONE}},
-	{"a longer group under a deny", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0},
-		{"10.2.0.0/16", SW_RULE_GROUP, 6, 0}}, "10.2.0.1", 0, {SW_RULE_DENY, 1, 6}},
-	{"the group of what an ended block uncovers", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0},
-		{"10.2.0.0/16", SW_RULE_BLOCK, 3, 9}, {"10.2.3.0/24", SW_RULE_GROUP, 6, 0}}, "10.2.3.4", 10, {SW_RULE_ALLOW, 1, 6}},
+    {"default route of one family", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_DENY, 1, SW_NONE}},
+    {"::/0 holds no IPv4", {{"::/0", SW_RULE_DENY, 1, 0}}, "1.2.3.4", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
+    {"0.0.0.0/0 holds no IPv6", {{"0.0.0.0/0", SW_RULE_DENY, 1, 0}}, "::1", 0, {SW_RULE_KINDS, SW_NONE, SW_NONE}},
+    {"IPv4 in the midst does not end ::/0",
+        {{"::/0", SW_RULE_DENY, 1, 0}, {"9.0.0.0/8", SW_RULE_DENY, 2, 0}, {"2001:db8::/32", SW_RULE_GROUP, 3, 0}},
+        "2001:db8::1", 0, {SW_RULE_DENY, 1, 3}},
+    {"host route, IPv4", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.1.1.1", SW_RULE_ALLOW, 2, 0}}, "10.1.1.1", 0,
+        {SW_RULE_ALLOW, 2, SW_NONE}},
+    {"host route, IPv6", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::1", 0,
+        {SW_RULE_ALLOW, 2, SW_NONE}},
+    {"beside the host route", {{"fd00::/8", SW_RULE_DENY, 1, 0}, {"fd00::1", SW_RULE_ALLOW, 2, 0}}, "fd00::2", 0,
+        {SW_RULE_DENY, 1, SW_NONE}},
+    {"deny beats allow at equal length", {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_DENY, 2, 0}},
+        "10.0.0.1", 0, {SW_RULE_DENY, 2, SW_NONE}},
+    {"block beats deny", {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 8,
+        {SW_RULE_BLOCK, 2, SW_NONE}},
+    {"ended block uncovers the deny of its own prefix",
+        {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_BLOCK, 2, 9}}, "10.0.0.1", 9,
+        {SW_RULE_DENY, 1, SW_NONE}},
+    {"ended blocks uncover the allow far above",
+        {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/16", SW_RULE_BLOCK, 2, 5},
+            {"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}},
+        "10.0.0.1", 9, {SW_RULE_ALLOW, 1, SW_NONE}},
+    {"the outer block outlives the inner one",
+        {{"10.0.0.0/16", SW_RULE_BLOCK, 2, 99}, {"10.0.0.0/24", SW_RULE_BLOCK, 3, 9}}, "10.0.0.1", 9,
+        {SW_RULE_BLOCK, 2, SW_NONE}},
+    {"a block without end", {{"10.0.0.0/8", SW_RULE_BLOCK, 2, 0}}, "10.0.0.1", UINT64_MAX, {SW_RULE_BLOCK, 2, SW_NONE}},
+    {"a longer group under a deny",
+        {{"10.0.0.0/8", SW_RULE_DENY, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0}, {"10.2.0.0/16", SW_RULE_GROUP, 6, 0}},
+        "10.2.0.1", 0, {SW_RULE_DENY, 1, 6}},
+    {"the group of what an ended block uncovers",
+        {{"10.0.0.0/8", SW_RULE_ALLOW, 1, 0}, {"10.0.0.0/8", SW_RULE_GROUP, 5, 0}, {"10.2.0.0/16", SW_RULE_BLOCK, 3, 9},
+            {"10.2.3.0/24", SW_RULE_GROUP, 6, 0}},
+        "10.2.3.4", 10, {SW_RULE_ALLOW, 1, 6}},
 };
 
 static void rules_combine_as_the_contract_says(void **state)
@@ -158,8 +165,11 @@ static void every_length_ends_where_it_should(void **state)
 		const struct sw_address host = address_of(ipv6 ? "2a5a:a5a5:5a5a:a5a5:5a5a:a5a5:5a5a:a5a5" : "165.90.165.90");
 		uint32_t count = 0;
 		for (unsigned int length = ipv6 ? 0 : SW_IPV4_MAPPED_BITS; length <= 128; length++, count++) {
-			rules[count].prefix = (struct sw_prefix){.address = sw_address_mask(host, (uint8_t)length), .length = (uint8_t)length};
-			rules[count].kind = (uint8_t)(length % 3 == 0 ? SW_RULE_GROUP : length % 3 == 1 ? SW_RULE_DENY : SW_RULE_BLOCK);
+			rules[count].prefix =
+			    (struct sw_prefix){.address = sw_address_mask(host, (uint8_t)length), .length = (uint8_t)length};
+			rules[count].kind = (uint8_t)(length % 3 == 0   ? SW_RULE_GROUP
+			                              : length % 3 == 1 ? SW_RULE_DENY
+			                                                : SW_RULE_BLOCK);
 			rules[count].target = length;
 			rules[count].until_unix_ns = rules[count].kind == SW_RULE_BLOCK ? 1000 + length : 0;
 			asked[count] = host;

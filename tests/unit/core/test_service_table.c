@@ -9,7 +9,8 @@
 #include "random_prefixes.h"
 
 /* What the contract says, by looking at every target. */
-static uint32_t ask_oracle(const struct sw_target *targets, uint32_t count, const struct sw_address *server, uint16_t port)
+static uint32_t ask_oracle(
+    const struct sw_target *targets, uint32_t count, const struct sw_address *server, uint16_t port)
 {
 	const struct sw_target *best = NULL;
 	for (uint32_t i = 0; i < count; i++) {
@@ -72,31 +73,31 @@ static const struct {
 	uint32_t want;
 	bool is_protected;
 } cases[] = {
-	{"nothing", {{0}}, "10.0.0.1", 80, SW_NONE, false},
-	{"exact", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
-	{"another port", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.1", 81, SW_NONE, true},
-	{"another address", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.2", 80, SW_NONE, false},
-	{"exact, IPv6", {{"fd00::1", 80, 80, 7}}, "fd00::1", 80, 7, true},
-	{"first of a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 100, 7, true},
-	{"last of a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 200, 7, true},
-	{"before a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 99, SW_NONE, true},
-	{"behind a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 201, SW_NONE, true},
-	{"port 65535", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 65535, 7, true},
-	{"port 1", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 1, 7, true},
-	{"port 0 is never protected", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 0, SW_NONE, true},
-	{"single port in a range", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 80, 80, 8}}, "10.0.0.1", 80, 8, true},
-	{"narrow range in a wide one", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 80, 8, true},
-	{"wide range behind a narrow one", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 91, 7, true},
-	{"equally narrow", {{"10.0.0.1", 75, 95, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 80, 8, true},
-	{"longest prefix first", {{"10.0.0.0/24", 80, 80, 7}, {"10.0.0.1", 1, 65535, 8}}, "10.0.0.1", 80, 8, true},
-	{"falls through", {{"10.0.0.0/8", 1, 1024, 7}, {"10.0.0.0/24", 25, 25, 6}, {"10.0.0.1", 443, 443, 8}}, "10.0.0.1", 80,
-		7, true},
-	{"falls through one step", {{"10.0.0.0/8", 1, 1024, 7}, {"10.0.0.0/24", 25, 25, 6}, {"10.0.0.1", 443, 443, 8}},
-		"10.0.0.1", 25, 6, true},
-	{"::/0 has no IPv4", {{"::/0", 80, 80, 7}}, "10.0.0.1", 80, SW_NONE, false},
-	{"0.0.0.0/0", {{"0.0.0.0/0", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
-	{"falls through past the IPv4 in between", {{"::/0", 80, 80, 7}, {"10.0.0.0/8", 80, 80, 6}, {"fd00::/8", 25, 25, 8}},
-		"fd00::1", 80, 7, true},
+    {"nothing", {{0}}, "10.0.0.1", 80, SW_NONE, false},
+    {"exact", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
+    {"another port", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.1", 81, SW_NONE, true},
+    {"another address", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.2", 80, SW_NONE, false},
+    {"exact, IPv6", {{"fd00::1", 80, 80, 7}}, "fd00::1", 80, 7, true},
+    {"first of a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 100, 7, true},
+    {"last of a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 200, 7, true},
+    {"before a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 99, SW_NONE, true},
+    {"behind a range", {{"10.0.0.1", 100, 200, 7}}, "10.0.0.1", 201, SW_NONE, true},
+    {"port 65535", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 65535, 7, true},
+    {"port 1", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 1, 7, true},
+    {"port 0 is never protected", {{"10.0.0.1", 1, 65535, 7}}, "10.0.0.1", 0, SW_NONE, true},
+    {"single port in a range", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 80, 80, 8}}, "10.0.0.1", 80, 8, true},
+    {"narrow range in a wide one", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 80, 8, true},
+    {"wide range behind a narrow one", {{"10.0.0.1", 1, 65535, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 91, 7, true},
+    {"equally narrow", {{"10.0.0.1", 75, 95, 7}, {"10.0.0.1", 70, 90, 8}}, "10.0.0.1", 80, 8, true},
+    {"longest prefix first", {{"10.0.0.0/24", 80, 80, 7}, {"10.0.0.1", 1, 65535, 8}}, "10.0.0.1", 80, 8, true},
+    {"falls through", {{"10.0.0.0/8", 1, 1024, 7}, {"10.0.0.0/24", 25, 25, 6}, {"10.0.0.1", 443, 443, 8}}, "10.0.0.1",
+        80, 7, true},
+    {"falls through one step", {{"10.0.0.0/8", 1, 1024, 7}, {"10.0.0.0/24", 25, 25, 6}, {"10.0.0.1", 443, 443, 8}},
+        "10.0.0.1", 25, 6, true},
+    {"::/0 has no IPv4", {{"::/0", 80, 80, 7}}, "10.0.0.1", 80, SW_NONE, false},
+    {"0.0.0.0/0", {{"0.0.0.0/0", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
+    {"falls through past the IPv4 in between",
+        {{"::/0", 80, 80, 7}, {"10.0.0.0/8", 80, 80, 6}, {"fd00::/8", 25, 25, 8}}, "fd00::1", 80, 7, true},
 };
 
 static void targets_match_as_the_contract_says(void **state)
@@ -173,7 +174,8 @@ static void random_targets_match_the_oracle(void **state)
 	}
 }
 
-/* As many targets as a snapshot may have, in the shapes that cost most: one zone of overlapping ranges, single ports. */
+/* As many targets as a snapshot may have, in the shapes that cost most: one zone of overlapping ranges, single ports.
+ */
 static void capacity_of_the_box(void **state)
 {
 	(void)state;
@@ -187,7 +189,8 @@ static void capacity_of_the_box(void **state)
 		for (uint32_t i = 0; i < SW_TARGETS_MAX; i++) {
 			struct sw_target *t = &targets[i];
 			const uint16_t port = (uint16_t)(i + 1);
-			*t = (struct sw_target){.server = prefix_of("10.20.0.10"), .port_first = port, .port_last = port, .service = i};
+			*t = (struct sw_target){
+			    .server = prefix_of("10.20.0.10"), .port_first = port, .port_last = port, .service = i};
 			if (shape == 0)
 				t->port_last = (uint16_t)(65535 - i);
 			if (shape == 2) {

@@ -14,7 +14,8 @@ static void full_draft(struct draft *d)
 {
 	draft_init(d);
 	struct sw_service *s = draft_service(d, "tracker", SW_MODE_AUTO);
-	s->limits[0] = (struct sw_limits){.syn_per_s = 10, .syn_burst = 20, .conn_per_s = 5, .conn_burst = 5, .concurrent = 9};
+	s->limits[0] =
+	    (struct sw_limits){.syn_per_s = 10, .syn_burst = 20, .conn_per_s = 5, .conn_burst = 5, .concurrent = 9};
 	s->block_after = 3;
 	s->block_s = 60;
 	draft_service(d, "web", SW_MODE_ALWAYS);
@@ -79,7 +80,8 @@ static void the_smallest_snapshot_passes(void **state)
 	free(snapshot);
 }
 
-/* ---- header and sections: changes to the sealed bytes ------------------------------------------------------------- */
+/* ---- header and sections: changes to the sealed bytes -------------------------------------------------------------
+ */
 
 #define HEADER(field, value, code, names) \
 	{#field, offsetof(struct sw_snapshot_header, field), sizeof(((struct sw_snapshot_header *)0)->field), value, code, \
@@ -181,7 +183,8 @@ static void every_flipped_byte_is_noticed(void **state)
 	free(snapshot);
 }
 
-/* ---- contents: changes to the draft, sealed with a right checksum ------------------------------------------------- */
+/* ---- contents: changes to the draft, sealed with a right checksum -------------------------------------------------
+ */
 
 #define SET(field, value, names) \
 	{#field " = " #value, offsetof(struct draft, field), sizeof(((struct draft *)0)->field), (uint64_t)(value), names}

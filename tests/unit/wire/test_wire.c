@@ -26,7 +26,8 @@ struct box {
 	int socket; /* in the socket map of both interfaces: "the dataplane is there" */
 };
 
-/* ---- set-up ------------------------------------------------------------------------------------------------------- */
+/* ---- set-up -------------------------------------------------------------------------------------------------------
+ */
 
 static void open_box(struct box *box, uint8_t steer, uint8_t fail_mode)
 {
@@ -94,7 +95,8 @@ static enum sw_wire_counter run(struct box *box, enum sw_side side, const struct
 	return run_frame(box->wire, side, frame);
 }
 
-/* ---- steering ----------------------------------------------------------------------------------------------------- */
+/* ---- steering -----------------------------------------------------------------------------------------------------
+ */
 
 struct shape {
 	const char *what;
@@ -181,7 +183,8 @@ static void passes_what_is_no_ip(void **state)
 	close_box(&box);
 }
 
-/* ---- IPv4: fragments, lies, cut frames ---------------------------------------------------------------------------- */
+/* ---- IPv4: fragments, lies, cut frames ----------------------------------------------------------------------------
+ */
 
 static void ipv4_headers_that_hide_the_port(void **state)
 {
@@ -266,7 +269,8 @@ static void ipv4_options_are_stepped_over(void **state)
 	close_box(&box);
 }
 
-/* ---- IPv6: extension headers -------------------------------------------------------------------------------------- */
+/* ---- IPv6: extension headers --------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	const char *what;
@@ -276,27 +280,30 @@ static const struct {
 	uint16_t port;
 	enum sw_wire_counter want;
 } extensions[] = {
-	{"hop-by-hop", 0, {TCP, 0, 1, 4}, 8, 20000, YES},
-	{"hop-by-hop, another port", 0, {TCP, 0, 1, 4}, 8, 25, NO},
-	{"long destination options", 60, {TCP, 2, 1, 20}, 24, 20000, YES},
-	{"routing, then options", 43, {60, 0, 0, 0, 0, 0, 0, 0, TCP, 0, 1, 4}, 16, 20000, YES},
-	{"AH, 24 bytes", 51, {TCP, 4}, 24, 20000, YES},
-	{"AH, 24 bytes, another port", 51, {TCP, 4}, 24, 25, NO},
-	{"atomic fragment", 44, {TCP, 0, 0, 0, 1, 2, 3, 4}, 8, 20000, YES},
-	{"atomic fragment, another port", 44, {TCP, 0, 0, 0, 1, 2, 3, 4}, 8, 25, NO},
-	{"first fragment", 44, {TCP, 0, 0, 1}, 8, 25, YES},
-	{"later fragment", 44, {TCP, 0, 5, 0}, 8, 25, YES},
-	{"later fragment of UDP", 44, {UDP, 0, 5, 0}, 8, 20000, NO},
-	{"later fragment that begins with options", 44, {60, 0, 5, 0}, 8, 25, YES},
-	{"ESP", 50, {0, 0, 0, 1}, 8, 20000, NO},
-	{"no next header", 59, {0}, 8, 20000, NO},
-	{"options, then UDP", 60, {UDP, 0, 1, 4}, 8, 20000, NO},
-	{"eight headers", 60, {60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0,
-		60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 1, 4}, 64, 25, NO},
-	{"nine headers: too many to follow", 60, {60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0,
-		60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4,
-		0, 0, 0, 0, TCP, 0, 1, 4}, 72, 25, YES},
-	{"an extension longer than the packet", 60, {TCP, 200, 1, 4}, 8, 25, YES},
+    {"hop-by-hop", 0, {TCP, 0, 1, 4}, 8, 20000, YES},
+    {"hop-by-hop, another port", 0, {TCP, 0, 1, 4}, 8, 25, NO},
+    {"long destination options", 60, {TCP, 2, 1, 20}, 24, 20000, YES},
+    {"routing, then options", 43, {60, 0, 0, 0, 0, 0, 0, 0, TCP, 0, 1, 4}, 16, 20000, YES},
+    {"AH, 24 bytes", 51, {TCP, 4}, 24, 20000, YES},
+    {"AH, 24 bytes, another port", 51, {TCP, 4}, 24, 25, NO},
+    {"atomic fragment", 44, {TCP, 0, 0, 0, 1, 2, 3, 4}, 8, 20000, YES},
+    {"atomic fragment, another port", 44, {TCP, 0, 0, 0, 1, 2, 3, 4}, 8, 25, NO},
+    {"first fragment", 44, {TCP, 0, 0, 1}, 8, 25, YES},
+    {"later fragment", 44, {TCP, 0, 5, 0}, 8, 25, YES},
+    {"later fragment of UDP", 44, {UDP, 0, 5, 0}, 8, 20000, NO},
+    {"later fragment that begins with options", 44, {60, 0, 5, 0}, 8, 25, YES},
+    {"ESP", 50, {0, 0, 0, 1}, 8, 20000, NO},
+    {"no next header", 59, {0}, 8, 20000, NO},
+    {"options, then UDP", 60, {UDP, 0, 1, 4}, 8, 20000, NO},
+    {"eight headers", 60,
+        {60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1,
+            4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 1, 4},
+        64, 25, NO},
+    {"nine headers: too many to follow", 60,
+        {60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1,
+            4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, 60, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 1, 4},
+        72, 25, YES},
+    {"an extension longer than the packet", 60, {TCP, 200, 1, 4}, 8, 25, YES},
 };
 
 static void ipv6_extensions_are_followed(void **state)
@@ -344,7 +351,8 @@ static void ipv4_mapped_addresses_do_not_slip_by(void **state)
 	close_box(&box);
 }
 
-/* ---- ICMP errors -------------------------------------------------------------------------------------------------- */
+/* ---- ICMP errors --------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	const char *what;
@@ -402,7 +410,8 @@ static void icmp_errors_follow_the_inner_packet(void **state)
 	close_box(&box);
 }
 
-/* ---- source lists ------------------------------------------------------------------------------------------------- */
+/* ---- source lists -------------------------------------------------------------------------------------------------
+ */
 
 #define LONG_AGO 1000ull
 #define FAR_AHEAD 4102444800000000000ull /* 2100-01-01 */
@@ -501,7 +510,8 @@ static void blocks_of_the_dataplane(void **state)
 	close_box(&box);
 }
 
-/* ---- policies: bitmaps, replacement ------------------------------------------------------------------------------- */
+/* ---- policies: bitmaps, replacement -------------------------------------------------------------------------------
+ */
 
 static void many_ranges_become_a_bitmap(void **state)
 {
@@ -611,7 +621,8 @@ static void no_frame_slips_by_while_policies_change(void **state)
 	close_box(&box);
 }
 
-/* ---- when the dataplane is gone or hung ---------------------------------------------------------------------------- */
+/* ---- when the dataplane is gone or hung ----------------------------------------------------------------------------
+ */
 
 static void fail_modes(void **state)
 {

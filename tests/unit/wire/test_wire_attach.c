@@ -63,8 +63,12 @@ static struct sw_wire_config usual_config(char *pin_directory)
 		print_message("no right to make a network namespace\n");
 		skip();
 	}
-	return (struct sw_wire_config){.interfaces = interfaces, .interface_count = 2, .queues = 1, .heartbeat_timeout_ms = 1000,
-		.blocks_max = BLOCKS, .pin_directory = pin_directory};
+	return (struct sw_wire_config){.interfaces = interfaces,
+	    .interface_count = 2,
+	    .queues = 1,
+	    .heartbeat_timeout_ms = 1000,
+	    .blocks_max = BLOCKS,
+	    .pin_directory = pin_directory};
 }
 
 static struct sw_wire *open_wire(const struct sw_wire_config *config)
@@ -85,7 +89,8 @@ static void publish(struct sw_wire *wire)
 	draft_service(&draft, "tracker", SW_MODE_ALWAYS);
 	draft_target(&draft, SERVER, 20000, 20000, 0);
 	void *snapshot = draft_seal(&draft, &bytes);
-	if (sw_snapshot_check(snapshot, bytes, error, sizeof(error)) || sw_wire_publish(wire, snapshot, error, sizeof(error)))
+	if (sw_snapshot_check(snapshot, bytes, error, sizeof(error)) ||
+	    sw_wire_publish(wire, snapshot, error, sizeof(error)))
 		fail_msg("%s", error);
 	free(snapshot);
 }

@@ -13,7 +13,7 @@ enum { CONFIG_MAX_BYTES = 8 << 20 };
 int sw_command_block(struct sw_invocation *in)
 {
 	static const uint32_t longest_s = 366 * 86400;
-	struct sw_reply reply;
+	struct sw_answer reply;
 	uint32_t seconds = 0;
 	char lasts[SW_TEXT_BYTES];
 	int end;
@@ -38,13 +38,13 @@ int sw_command_block(struct sw_invocation *in)
 		fprintf(in->out, "%s is blocked for %s.\n", sw_text_at(reply.json, "blocked"), sw_format_duration(seconds, lasts));
 	else
 		fprintf(in->out, "%s is blocked until it is unblocked.\n", sw_text_at(reply.json, "blocked"));
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_unblock(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	char *path = NULL;
 	int end;
 	/* The slash of a prefix stays: it is part of the path. */
@@ -61,13 +61,13 @@ int sw_command_unblock(struct sw_invocation *in)
 		return end;
 	fprintf(in->out, "%s is unblocked (%lld lifted).\n", sw_text_at(reply.json, "unblocked"),
 		(long long)sw_int_at(reply.json, "lifted"));
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_blocks(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	struct sw_table table;
 	char titles[] = "PREFIX|SINCE|UNTIL|>PACKETS|REASON";
 	size_t i;
@@ -85,7 +85,7 @@ int sw_command_blocks(struct sw_invocation *in)
 			sw_text_at(b, "reason"));
 	}
 	sw_table_print(&table, in->out, "No blocks.");
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
@@ -108,7 +108,7 @@ static void show_report(FILE *out, const json_t *list, const char *severity, con
 
 int sw_command_reload(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	if (!sw_call(in, "POST", "/reload", NULL, 422, &reply, &end))
 		return end;
@@ -123,7 +123,7 @@ int sw_command_reload(struct sw_invocation *in)
 	if (sw_true_at(reply.json, "needs_restart"))
 		fprintf(in->out, "The boot section has changed (%s): that part takes a restart of seawall-dataplane.\n",
 			sw_text_at(reply.json, "restart_field"));
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
@@ -153,7 +153,7 @@ static char *read_file(const char *path)
 
 int sw_command_check(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	char *text = read_file(in->arguments[0]);
 	if (!text)
@@ -174,6 +174,6 @@ int sw_command_check(struct sw_invocation *in)
 			(long long)sw_int_at(s, "groups"), (long long)sw_int_at(s, "prefixes"),
 			sw_format_count(sw_int_at(s, "memory_bytes") >> 20, bytes));
 	}
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }

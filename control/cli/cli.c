@@ -231,7 +231,7 @@ bool sw_true_at(const json_t *json, const char *path)
 }
 
 bool sw_call(struct sw_invocation *in, const char *method, const char *path, const char *body, long accept,
-	struct sw_reply *reply, int *end)
+	struct sw_answer *reply, int *end)
 {
 	*end = (int)sw_client_call(&in->client, method, path, body, reply);
 	if (*end)
@@ -240,7 +240,7 @@ bool sw_call(struct sw_invocation *in, const char *method, const char *path, con
 	*end = good && reply->status < 300 ? SW_EXIT_OK : SW_EXIT_REFUSED;
 	if (in->given[SW_OPTION_JSON]) {
 		fputs(reply->text ? reply->text : "", in->out);
-		sw_reply_free(reply);
+		sw_answer_free(reply);
 		return false;
 	}
 	if (good && reply->json)
@@ -251,6 +251,6 @@ bool sw_call(struct sw_invocation *in, const char *method, const char *path, con
 	else
 		fprintf(stderr, "seawallctl: the daemon answered with HTTP status %ld and no JSON\n", reply->status);
 	*end = SW_EXIT_REFUSED;
-	sw_reply_free(reply);
+	sw_answer_free(reply);
 	return false;
 }

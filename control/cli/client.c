@@ -11,7 +11,7 @@ enum { CONNECT_TIMEOUT_S = 5, CALL_TIMEOUT_S = 30, SILENCE_S = 75, ANSWER_MAX = 
 
 static size_t collect(char *data, size_t size, size_t count, void *context)
 {
-	struct sw_reply *reply = context;
+	struct sw_answer *reply = context;
 	const size_t bytes = size * count;
 	if (reply->bytes + bytes > ANSWER_MAX)
 		return 0;
@@ -57,7 +57,7 @@ static enum sw_exit unreachable(const struct sw_client *client, CURLcode code)
 }
 
 enum sw_exit sw_client_call(const struct sw_client *client, const char *method, const char *path, const char *body,
-	struct sw_reply *reply)
+	struct sw_answer *reply)
 {
 	memset(reply, 0, sizeof(*reply));
 	CURL *curl = prepare(client, path);
@@ -83,7 +83,7 @@ enum sw_exit sw_client_call(const struct sw_client *client, const char *method, 
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
 	if (code != CURLE_OK) {
-		sw_reply_free(reply);
+		sw_answer_free(reply);
 		return unreachable(client, code);
 	}
 	if (reply->text)
@@ -91,7 +91,7 @@ enum sw_exit sw_client_call(const struct sw_client *client, const char *method, 
 	return SW_EXIT_OK;
 }
 
-void sw_reply_free(struct sw_reply *reply)
+void sw_answer_free(struct sw_answer *reply)
 {
 	free(reply->text);
 	json_decref(reply->json);
@@ -102,7 +102,7 @@ void sw_reply_free(struct sw_reply *reply)
 struct follower {
 	bool (*event)(void *context, const char *data);
 	void *context;
-	struct sw_reply pending;
+	struct sw_answer pending;
 	bool ended; /* by `event` */
 };
 
@@ -141,7 +141,7 @@ enum sw_exit sw_client_follow(const struct sw_client *client, const char *path,
 	const CURLcode code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_cleanup(curl);
-	sw_reply_free(&f.pending);
+	sw_answer_free(&f.pending);
 	if (f.ended)
 		return SW_EXIT_OK;
 	if (code == CURLE_OK && status != 200) {

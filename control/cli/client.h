@@ -20,9 +20,9 @@ struct sw_client {
 	const char *url;         /* "http://127.0.0.1:8470" */
 };
 
-struct sw_reply {
+struct sw_answer {
 	long status;  /* HTTP */
-	char *text;   /* NUL-terminated; sw_reply_free() */
+	char *text;   /* NUL-terminated; sw_answer_free() */
 	size_t bytes;
 	json_t *json; /* parsed; NULL: it is no JSON */
 };
@@ -32,8 +32,8 @@ struct sw_reply {
  * SW_EXIT_UNREACHABLE with the reason on stderr.
  */
 enum sw_exit sw_client_call(const struct sw_client *client, const char *method, const char *path, const char *body,
-	struct sw_reply *reply);
-void sw_reply_free(struct sw_reply *reply);
+	struct sw_answer *reply);
+void sw_answer_free(struct sw_answer *reply);
 
 /*
  * Follows a stream of server-sent events: `event` gets the data of each, and returns false to end. SW_EXIT_OK when it did,

@@ -50,31 +50,31 @@ const unsigned int sw_command_count = sizeof(sw_commands) / sizeof(sw_commands[0
 
 int sw_command_status(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	if (!sw_call(in, "GET", "/status", NULL, 0, &reply, &end))
 		return end;
 	sw_show_status(in->out, reply.json);
 	if (!strcmp(sw_text_at(reply.json, "health.status"), "critical"))
 		end = SW_EXIT_REFUSED;
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_stats(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	if (!sw_call(in, "GET", "/stats", NULL, 0, &reply, &end))
 		return end;
 	sw_show_stats(in->out, reply.json, in->given[SW_OPTION_ALL] != NULL);
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_services(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	char *path = NULL;
 	char *name = in->argument_count ? sw_url_escape(in->arguments[0]) : NULL;
@@ -89,13 +89,13 @@ int sw_command_services(struct sw_invocation *in)
 		sw_show_service(in->out, reply.json);
 	else
 		sw_show_services(in->out, reply.json);
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_metrics(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end = (int)sw_client_call(&in->client, "GET", "/metrics", NULL, &reply);
 	if (end)
 		return end;
@@ -104,6 +104,6 @@ int sw_command_metrics(struct sw_invocation *in)
 	else
 		fprintf(stderr, "seawallctl: the daemon answered with HTTP status %ld\n", reply.status);
 	end = reply.status == 200 ? SW_EXIT_OK : SW_EXIT_REFUSED;
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }

@@ -75,11 +75,11 @@ int sw_command_check(struct sw_invocation *in);
 
 /*
  * Calls the daemon and takes care of what is the same for every command: errors of the daemon on stderr, --json on `out`.
- * True: go on and show reply->json, then sw_reply_free() it. False: done, *end holds what to end with.
+ * True: go on and show reply->json, then sw_answer_free() it. False: done, *end holds what to end with.
  * `accept`: an HTTP status beside 200 to 299 whose body is an answer all the same (503 of /health); 0: none.
  */
 bool sw_call(struct sw_invocation *in, const char *method, const char *path, const char *body, long accept,
-	struct sw_reply *reply, int *end);
+	struct sw_answer *reply, int *end);
 
 /* Members of JSON that may be missing: 0, 0.0, "", false. `path`: keys with dots between. */
 json_t *sw_at(const json_t *json, const char *path);

@@ -104,7 +104,7 @@ static void show_sources(FILE *out, const json_t *json)
 
 int sw_command_top(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	int end;
 	const bool prefixes = in->given[SW_OPTION_PREFIXES] != NULL;
 	char *path = query_path(in, prefixes ? "/prefixes" : "/sources");
@@ -124,7 +124,7 @@ int sw_command_top(struct sw_invocation *in)
 			fputc('\n', in->out);
 		show_prefix_table(in->out, level);
 	}
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
@@ -202,7 +202,7 @@ static void show_why(FILE *out, const json_t *json)
 
 int sw_command_why(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	char *path = NULL, *with_query;
 	int end;
 	char *address = sw_url_escape(in->arguments[0]);
@@ -218,13 +218,13 @@ int sw_command_why(struct sw_invocation *in)
 	if (!go_on)
 		return end;
 	show_why(in->out, reply.json);
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }
 
 int sw_command_incidents(struct sw_invocation *in)
 {
-	struct sw_reply reply;
+	struct sw_answer reply;
 	struct sw_table table;
 	char titles[] = "SERVICE|START|LASTED|>PEAK SYN/s|>SYN|>ANSWERED|>DROPPED|>CONN|>SOURCES|>PROVEN|>OFFENDERS|WORST OFFENDER";
 	size_t i;
@@ -255,6 +255,6 @@ int sw_command_incidents(struct sw_invocation *in)
 			sw_text_at(json_array_get(sw_at(n, "top_offenders"), 0), "address"));
 	}
 	sw_table_print(&table, in->out, "No incidents.");
-	sw_reply_free(&reply);
+	sw_answer_free(&reply);
 	return end;
 }

@@ -71,7 +71,7 @@ static void show_events(FILE *out, const json_t *events, const json_t *rates, bo
 	char titles[] = "EVENTS|>TOTAL|>NOW/s|>10 s/s|>60 s/s";
 	sw_table_open(&table, titles);
 	add_group(&table, events, rates, "events", all);
-	sw_table_print(&table, out, NULL);
+	sw_table_print(&table, out, "No events yet.");
 }
 
 static void show_ports(FILE *out, const json_t *ports)

@@ -56,6 +56,19 @@ static void print_cell(FILE *to, const char *text, unsigned int width, bool righ
 	fputs(last ? "\n" : "  ", to);
 }
 
+/* Prints a row without blanks at its end, and frees its cells. */
+static void print_row(const struct sw_table *table, FILE *to, char **cells, const unsigned int *widths)
+{
+	unsigned int last = table->columns - 1;
+	while (last && !cells[last][0])
+		last--;
+	for (unsigned int c = 0; c < table->columns; c++) {
+		if (c <= last)
+			print_cell(to, cells[c], widths[c], table->titles[c][0] == '>', c == last);
+		free(cells[c]);
+	}
+}
+
 void sw_table_print(struct sw_table *table, FILE *to, const char *empty)
 {
 	unsigned int widths[SW_TABLE_COLUMNS] = {0};
@@ -71,11 +84,8 @@ void sw_table_print(struct sw_table *table, FILE *to, const char *empty)
 		const bool right = table->titles[c][0] == '>';
 		print_cell(to, table->titles[c] + right, widths[c], right, c + 1 == table->columns);
 	}
-	for (unsigned int i = 0; i < table->rows * table->columns; i++) {
-		const unsigned int c = i % table->columns;
-		print_cell(to, table->cells[i], widths[c], table->titles[c][0] == '>', c + 1 == table->columns);
-		free(table->cells[i]);
-	}
+	for (unsigned int r = 0; r < table->rows; r++)
+		print_row(table, to, &table->cells[r * table->columns], widths);
 	if (!table->rows && empty)
 		fprintf(to, "%s\n", empty);
 	free(table->cells);

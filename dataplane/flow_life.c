@@ -73,6 +73,7 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 		.source = &w->flows.setups[flow].client,
 		.is_ipv6 = w->flows.setups[flow].is_ipv6,
 		.group = SW_NONE,
+		.connection = b->hashes[i],
 	};
 
 	f->state = SW_FLOW_ESTABLISHED;

@@ -92,8 +92,7 @@ static uint32_t make_record(struct sw_worker *w, struct sw_limiter_entry *e, con
 	return index;
 }
 
-/* The limiter entry of one level; NULL when its line is full of pinned ones. */
-static struct sw_limiter_entry *take_entry(struct sw_worker *w, uint64_t hash)
+static __attribute__((noinline)) struct sw_limiter_entry *make_entry(struct sw_worker *w, uint64_t hash)
 {
 	struct sw_limiter_entry evicted, *e = sw_limiter_insert(&w->limiter, hash, w->now, &evicted);
 
@@ -102,6 +101,13 @@ static struct sw_limiter_entry *take_entry(struct sw_worker *w, uint64_t hash)
 	if (e == NULL)
 		sw_count(w, SW_NONE, SW_COUNT_LIMITER_FULL);
 	return e;
+}
+
+/* The limiter entry of one level; NULL when its line is full of pinned ones. */
+static inline struct sw_limiter_entry *take_entry(struct sw_worker *w, uint64_t hash)
+{
+	struct sw_limiter_entry *e = sw_limiter_find(&w->limiter, hash);
+	return likely(e != NULL) ? e : make_entry(w, hash);
 }
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */
@@ -323,11 +329,25 @@ static void block(struct sw_worker *w, const struct sw_service_profile *s, struc
 		sw_count(w, SW_NONE, SW_COUNT_EVENTS_LOST);
 }
 
-static void note_refusal(struct sw_worker *w, const struct sw_service_profile *s, struct sw_source_record *r)
+/* Data right behind the ACK, and every repetition of it, proves the connection again: counted as one refusal. */
+static bool refused_before(struct sw_worker *w, uint64_t connection)
 {
-	r->refused++;
+	uint64_t *place = &w->refused_lately[connection % SW_REFUSED_LATELY];
+	const bool before = *place == connection;
+
+	*place = connection;
+	return before;
+}
+
+static void note_refusal(struct sw_worker *w, const struct sw_admission *a, struct sw_source_record *r)
+{
+	const struct sw_service_profile *s = a->service;
+
 	r->dropped++;
 	r->last_seen_tsc = w->now;
+	if (refused_before(w, a->connection))
+		return;
+	r->refused++;
 	if (s->block_after == 0)
 		return;
 	if (w->now - r->refused_since_tsc > REFUSAL_WINDOW_S * w->shared->tsc_hz) {
@@ -355,7 +375,7 @@ enum sw_drop_reason sw_admit_connection(struct sw_worker *w, struct sw_admission
 		w->groups[w->policy->group[a->group].slot].refused++;
 	/* Only its own excess counts against a source, not that of its neighbours or of the whole service. */
 	if (record != SW_FLOW_NONE && (reason == SW_DROP_LIMIT_CONN_SOURCE || reason == SW_DROP_LIMIT_CONCURRENT_SOURCE))
-		note_refusal(w, a->service, &w->records[record]);
+		note_refusal(w, a, &w->records[record]);
 	else if (record != SW_FLOW_NONE)
 		w->records[record].dropped++;
 	return reason;

@@ -18,6 +18,7 @@ struct sw_admission {
 	const struct sw_address *source;
 	bool is_ipv6;
 	uint32_t group;                      /* index into policy->group, SW_NONE */
+	uint64_t connection;                 /* proven ones: tells one connection of the source from another */
 	uint64_t hashes[SW_PREFIX_LEVELS];   /* of the levels that are limited */
 	struct sw_limiter_entry *entries[SW_PREFIX_LEVELS];
 };

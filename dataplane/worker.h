@@ -121,7 +121,7 @@ struct sw_challenge {
 	uint8_t link, tries, proven;
 	uint8_t reserved;
 };
-enum { SW_CHALLENGES = 1024 };
+enum { SW_CHALLENGES = 1024, SW_REFUSED_LATELY = 1024 };
 
 struct sw_worker {
 	unsigned int id;
@@ -161,6 +161,7 @@ struct sw_worker {
 	uint64_t rst_tat, adopt_tat;
 	uint32_t sweep;                       /* next established flow to look at for idleness */
 	uint32_t block_count;                 /* blocks set or lifted so far: makes flows look their source up again */
+	uint64_t refused_lately[SW_REFUSED_LATELY]; /* connections, by hash: what a client sends again is no new one */
 	uint64_t next_timers_tsc;
 
 	/* Counters. The box's own are kept here and copied into the region at the end of each loop, so that a reader

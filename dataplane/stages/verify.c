@@ -57,6 +57,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 		.source = &b->packets[i].client,
 		.is_ipv6 = b->packets[i].is_ipv6,
 		.group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group,
+		.connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack,
 	};
 
 	sw_admission_prepare(w, &a, SW_LIMITER_CONN);

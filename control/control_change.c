@@ -2,6 +2,7 @@
 /* Reload and check: from a text to a policy, and from a policy into force. */
 #include <errno.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -28,15 +29,19 @@ int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const str
 	const struct sw_snapshot_header *previous, uint64_t generation, bool is_last_good, struct sw_report *report, struct policy **out)
 {
 	uint32_t cpus[SW_WORKERS_MAX * 4];
+	char region[4096];
 	struct sw_snapshot_header *snapshot;
 	struct sw_compile_block *compiled = calloc(blocks->count + 1, sizeof(*compiled));
 	if (!compiled)
 		return -ENOMEM;
+	snprintf(region, sizeof(region), "%s/%s", c->runtime_dir, SW_REGION_NAME);
+	struct sw_service_names *running = previous ? NULL : sw_running_services(region); /* our files are lost, it is not */
 	for (uint32_t i = 0; i < blocks->count; i++)
 		compiled[i] = (struct sw_compile_block){blocks->items[i].prefix, blocks->items[i].until_unix_ns};
 	const struct sw_compile_input input = {
 		.spec = spec->spec,
 		.previous = previous,
+		.running = running,
 		.blocks = compiled,
 		.block_count = blocks->count,
 		.generation = generation,
@@ -46,6 +51,7 @@ int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const str
 	};
 	int result = sw_compile(&input, &c->cursors, report, &snapshot);
 	free(compiled);
+	free(running);
 	if (result)
 		return result;
 	*out = sw_policy_new(spec, snapshot, is_last_good);

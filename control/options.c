@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "policy/blocks.h"
 #include "policy/check.h"
 #include "policy/compile.h"
 #include "policy/load.h"
@@ -29,7 +30,8 @@ static const char help[] =
 	"\n"
 	"Instead of running:\n"
 	"  -t, --check             check the configuration and say what is wrong with it\n"
-	"  -C, --compile FILE      check it and write the snapshot that a dataplane starts from\n"
+	"  -C, --compile FILE      check it and write the snapshot that a dataplane starts from; with --state-dir the blocks\n"
+	"                          that are kept there are part of it\n"
 	"      --print-schema      the JSON Schema of the configuration\n"
 	"      --print-manual      the manual of the configuration, in Markdown\n"
 	"      --print-default     a whole configuration with every default\n"
@@ -121,24 +123,47 @@ static void summarise(const struct sw_spec *spec, const struct sw_report *report
 		(double)sum.total / 1048576, report->counts[SW_WARNING]);
 }
 
-/* A snapshot with the generation behind the one of the file that it replaces. */
-static int compile(const struct sw_spec *spec, const char *path, struct sw_report *report)
+/* The operator's blocks in a state directory; malloc'd, NULL where there are none. */
+static struct sw_compile_block *kept_blocks(const char *state_dir, uint64_t now_unix_ns, uint32_t *count)
 {
-	uint32_t cpus[SW_WORKERS_MAX * 4];
+	struct sw_blocks blocks = {0};
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/blocks.json", state_dir);
+	const int result = sw_blocks_load(&blocks, path, now_unix_ns);
+	if (result)
+		fprintf(stderr, "seawalld: %s: %s; compiled without blocks\n", path, strerror(-result));
+	struct sw_compile_block *compiled = blocks.count ? calloc(blocks.count, sizeof(*compiled)) : NULL;
+	for (uint32_t i = 0; compiled && i < blocks.count; i++)
+		compiled[i] = (struct sw_compile_block){blocks.items[i].prefix, blocks.items[i].until_unix_ns};
+	*count = compiled ? blocks.count : 0;
+	sw_blocks_clear(&blocks);
+	return compiled;
+}
+
+/* A snapshot with the generation behind the one of the file that it replaces. */
+static int compile(const struct sw_spec *spec, const struct sw_options *options, struct sw_report *report)
+{
+	const char *path = options->compile;
+	uint32_t cpus[SW_WORKERS_MAX * 4], block_count = 0;
 	struct sw_slot_cursors cursors = {0};
 	struct timespec now;
-	struct sw_snapshot_header *snapshot, *previous = sw_snapshot_read(path);
 	clock_gettime(CLOCK_REALTIME, &now);
+	const uint64_t now_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	struct sw_compile_block *blocks = options->state_dir ? kept_blocks(options->state_dir, now_unix_ns, &block_count) : NULL;
+	struct sw_snapshot_header *snapshot, *previous = sw_snapshot_read(path);
 	const struct sw_compile_input input = {
 		.spec = spec,
 		.previous = previous,
+		.blocks = blocks,
+		.block_count = block_count,
 		.generation = previous ? previous->generation + 1 : 1,
-		.now_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+		.now_unix_ns = now_unix_ns,
 		.cpus = cpus,
 		.cpu_count = sw_usable_cpus(cpus, SW_WORKERS_MAX * 4),
 	};
 	int result = sw_compile(&input, &cursors, report, &snapshot);
 	free(previous);
+	free(blocks);
 	if (result)
 		return result;
 	result = sw_write_file(path, snapshot, snapshot->total_bytes, 0600);
@@ -156,7 +181,7 @@ static int check_or_compile(const struct sw_options *options)
 		return SW_EXIT_FAILED;
 	int result = sw_load_file(options->config, report, &spec);
 	if (!result && options->compile)
-		result = compile(spec, options->compile, report);
+		result = compile(spec, options, report);
 	show(report, options->quiet);
 	if (!result && options->check && !options->quiet)
 		summarise(spec, report);

@@ -13,12 +13,16 @@ struct entry {
 	uint32_t list; /* ALLOW_LIST, DENY_LIST, FIRST_GROUP + group */
 };
 
+static int compare_places(const struct entry *x, const struct entry *y)
+{
+	const int order = memcmp(x->at->prefix.address.bytes, y->at->prefix.address.bytes, 16);
+	return order ? order : (int)x->at->prefix.length - (int)y->at->prefix.length;
+}
+
 static int compare_entries(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
-	int order = memcmp(x->at->prefix.address.bytes, y->at->prefix.address.bytes, 16);
-	if (!order)
-		order = (int)x->at->prefix.length - (int)y->at->prefix.length;
+	int order = compare_places(x, y);
 	if (!order)
 		order = (x->list > y->list) - (x->list < y->list);
 	if (!order)
@@ -108,11 +112,16 @@ void sw_check_lists(struct sw_spec *spec, struct sw_report *report)
 		count = add(entries, count, &groups[i].prefixes, FIRST_GROUP + i);
 	if (count)
 		qsort(entries, count, sizeof(*entries), compare_entries);
+	uint32_t needed = 0;
 	for (size_t i = 0; i < count; i++) {
+		const bool same = i && entries[i].list == entries[i - 1].list && compare_places(&entries[i - 1], &entries[i]) == 0;
+		needed += entries[i].list < FIRST_GROUP && !same;
 		check_everybody(&entries[i], report);
-		if (i && entries[i].at->prefix.length == entries[i - 1].at->prefix.length &&
-			sw_address_equal(&entries[i].at->prefix.address, &entries[i - 1].at->prefix.address))
+		if (i && compare_places(&entries[i - 1], &entries[i]) == 0)
 			check_pair(&entries[i - 1], &entries[i], report);
 	}
+	if (needed > spec->boot.entries_max)
+		sw_report_error(report, "boot.entries", "raise it (this needs a restart of the dataplane), or shorten the lists",
+			"%u entries of allow and deny, and room for %u", needed, spec->boot.entries_max);
 	free(entries);
 }

@@ -61,9 +61,20 @@ struct named {
 _Static_assert(offsetof(struct sw_service, name) == 0 && offsetof(struct sw_service, slot) == 4, "named");
 _Static_assert(offsetof(struct sw_group, name) == 0 && offsetof(struct sw_group, slot) == 4, "named");
 
-static uint32_t previous_slot(const struct sw_snapshot_header *previous, enum sw_section_id id, const char *name)
+static uint32_t running_slot(const struct sw_service_names *running, const char *name)
 {
+	for (uint32_t i = 0; running && i < running->count; i++)
+		if (strcmp(running->names[i], name) == 0)
+			return i;
+	return SW_NONE;
+}
+
+static uint32_t previous_slot(const struct sw_compile_input *in, enum sw_section_id id, const char *name)
+{
+	const struct sw_snapshot_header *previous = in->previous;
 	uint32_t count;
+	if (!previous)
+		return id == SW_SECTION_SERVICES ? running_slot(in->running, name) : SW_NONE;
 	const char *array = sw_snapshot_array(previous, id, &count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct named *n = (const struct named *)(array + (size_t)i * previous->sections[id].element_bytes);
@@ -84,9 +95,9 @@ static int give_slots(struct compiler *c, enum sw_section_id id, void *array, ui
 			struct named *n = (struct named *)((char *)array + i * bytes);
 			if (pass == 1 && n->slot == SW_NONE)
 				n->slot = next_free(used, max, cursor);
-			if (pass == 1 || !c->in->previous)
+			if (pass == 1)
 				continue;
-			const uint32_t slot = previous_slot(c->in->previous, id, c->strings + n->name);
+			const uint32_t slot = previous_slot(c->in, id, c->strings + n->name);
 			if (slot < max && !used[slot]) {
 				n->slot = slot;
 				used[slot] = 1;

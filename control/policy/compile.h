@@ -23,9 +23,16 @@ struct sw_slot_cursors {
 	uint32_t services, groups, entries;
 };
 
+/* Names of services by slot, as a running dataplane shows them. */
+struct sw_service_names {
+	uint32_t count;
+	char names[][SW_NAME_BYTES]; /* empty: the slot is free */
+};
+
 struct sw_compile_input {
 	const struct sw_spec *spec;
 	const struct sw_snapshot_header *previous; /* NULL: none */
+	const struct sw_service_names *running;    /* used for services when there is no previous snapshot; NULL: none */
 	const struct sw_compile_block *blocks;
 	uint32_t block_count;
 	uint64_t generation, now_unix_ns;
@@ -39,6 +46,9 @@ int sw_compile(const struct sw_compile_input *input, struct sw_slot_cursors *cur
 
 /* The CPUs that this process may run on, at most `max`, rising; returns how many (at least one). */
 uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max);
+
+/* Reads them from a region file (api/region.h). malloc'd; NULL: there is none, or it is not of this version. */
+struct sw_service_names *sw_running_services(const char *region_path);
 
 /* A section's array; *count may be NULL. The snapshot must have been compiled here or checked by sw_snapshot_readable(). */
 const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The rest of compile.h: looking at snapshots that exist, and at the machine. */
+/* The rest of compile.h: looking at snapshots that exist, at a running dataplane, and at the machine. */
+#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "api/region.h"
 #include "compile.h"
 
 uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
@@ -18,6 +23,41 @@ uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
 	if (!count)
 		cpus[count++] = 0;
 	return count;
+}
+
+static struct sw_service_names *copy_names(const struct sw_region *region, uint64_t bytes)
+{
+	const uint64_t room = bytes >= sizeof(*region) ? bytes - sizeof(*region) : 0;
+	if (!room || region->magic != SW_REGION_MAGIC || region->version != SW_REGION_VERSION || region->layout_bytes != sizeof(*region) ||
+		region->services_max > SW_SERVICES_MAX || region->service_offset > bytes ||
+		region->services_max > (bytes - region->service_offset) / sizeof(struct sw_service_state))
+		return NULL;
+	const struct sw_service_state *services = sw_region_services(region);
+	struct sw_service_names *names = calloc(1, sizeof(*names) + (size_t)region->services_max * SW_NAME_BYTES);
+	if (!names)
+		return NULL;
+	names->count = region->services_max;
+	for (uint32_t i = 0; i < names->count; i++)
+		memcpy(names->names[i], services[i].name, SW_NAME_BYTES - 1);
+	return names;
+}
+
+struct sw_service_names *sw_running_services(const char *region_path)
+{
+	struct stat status;
+	struct sw_service_names *names = NULL;
+	const int fd = open(region_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+		void *region = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (region != MAP_FAILED) {
+			names = copy_names(region, (uint64_t)status.st_size);
+			munmap(region, (size_t)status.st_size);
+		}
+	}
+	close(fd);
+	return names;
 }
 
 static const uint32_t element_bytes[SW_SECTION_COUNT] = {

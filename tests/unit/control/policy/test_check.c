@@ -72,6 +72,10 @@ static const struct rule {
 	{CONFIG("", ",\n\"allow\": [\"10.0.0.0/8\"],\n\"deny\": [\"10.0.0.0/8\"]"), SW_WARNING, 5, "deny[0]", "deny wins"},
 	{CONFIG("", ",\n\"allow\": [\"10.0.0.0/8\"],\n\"deny\": [\"10.0.0.0/9\"]"), SW_SEVERITIES, 0, "", ""},
 	{CONFIG("", ",\n\"deny\": [\"10.0.0.1\",\n\"10.0.0.1/32\"]"), SW_WARNING, 5, "deny[1]", "same list before (deny[0])"},
+	{"{\n" BOOT(",\n\"entries\": 16") ",\n\"services\": [" SERVICE("") "],\n\"allow\": [\"1.0.0.0/8\", \"2.0.0.0/8\", \"3.0.0.0/8\", \"4.0.0.0/8\", "
+		"\"5.0.0.0/8\", \"6.0.0.0/8\", \"7.0.0.0/8\", \"8.0.0.0/8\", \"9.0.0.0/8\"], \"deny\": [\"2001:db8::\", \"2001:db8::1\", "
+		"\"2001:db8::2\", \"2001:db8::3\", \"2001:db8::4\", \"2001:db8::5\", \"2001:db8::6\", \"2001:db8::7\"]}",
+		SW_ERROR, 3, "boot.entries", "17 entries"},
 	{CONFIG("", ",\n\"deny\": [\"0.0.0.0/0\"]"), SW_WARNING, 4, "deny[0]", "all clients are dropped"},
 	{CONFIG("", ",\n\"allow\": [\"::/0\"]"), SW_WARNING, 4, "allow[0]", "nothing is protected"},
 };

@@ -3,6 +3,9 @@
 #include "policy_test.h"
 
 #include <errno.h>
+#include <unistd.h>
+
+#include "api/region.h"
 
 /* Of dataplane/core, which control includes nothing of: the test alone links both sides. */
 int sw_snapshot_check(const void *data, uint64_t bytes, char *error, size_t error_bytes);
@@ -165,22 +168,84 @@ static void the_same_prefix_twice_is_one_entry(void **state)
 	free(s);
 }
 
+/* Lists that fit by themselves, and blocks that do not fit beside them. */
 static void entries_have_their_bound(void **state)
 {
-	char text[1024] = "{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"entries\": 16}, \"deny\": [";
-	(void)state;
-	for (int i = 0; i < 17; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s\"%d.0.0.0/8\"", i ? ", " : "", i + 1);
-	strcat(text, "]}");
-	struct sw_spec *spec = load_good(text);
+	struct sw_spec *spec = load_good("{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"entries\": 16}, "
+									 "\"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]}");
+	struct sw_compile_block blocks[15] = {0};
 	struct sw_snapshot_header *snapshot = NULL;
-	const struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1};
+	(void)state;
+	for (uint8_t i = 0; i < 15; i++)
+		blocks[i].prefix = (struct sw_prefix){.address = {{0x20, 1, 0x0d, 0xb8, i}}, .length = 40};
+	struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .blocks = blocks,
+		.block_count = 15};
 	memset(&report, 0, sizeof(report));
 	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), -ENOSPC);
 	assert_int_equal(report.counts[SW_ERROR], 1);
 	assert_string_equal(report.findings[SW_ERROR][0].path, "boot.entries");
 	assert_null(snapshot);
+	input.block_count = 14;
+	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), 0);
+	free(snapshot);
 	sw_spec_free(spec);
+}
+
+/* The daemon's files are lost, and a dataplane runs: its slots are kept. */
+static void slots_are_found_in_a_running_dataplane(void **state)
+{
+	struct sw_service_names *running = calloc(1, sizeof(*running) + 4 * SW_NAME_BYTES);
+	struct sw_spec *spec = load_good(SERVICES(NAMED("a", "1") "," NAMED("b", "2"), ""));
+	struct sw_snapshot_header *snapshot = NULL;
+	(void)state;
+	assert_non_null(running);
+	running->count = 4;
+	strcpy(running->names[3], "a");
+	strcpy(running->names[1], "b");
+	cursors = (struct sw_slot_cursors){0};
+	const struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .running = running};
+	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), 0);
+	assert_int_equal(service_slot(snapshot, "a"), 3);
+	assert_int_equal(service_slot(snapshot, "b"), 1);
+	free(running);
+	free(snapshot);
+	sw_spec_free(spec);
+}
+
+/* A region as a dataplane writes it, then cut and of another version. */
+static void names_are_read_from_a_region(void **state)
+{
+	char path[] = "/tmp/seawall-region-XXXXXX";
+	struct {
+		struct sw_region region;
+		struct sw_service_state services[3];
+	} *file = calloc(1, sizeof(*file));
+	const int fd = mkstemp(path);
+	(void)state;
+	assert_non_null(file);
+	assert_true(fd >= 0);
+	file->region.magic = SW_REGION_MAGIC;
+	file->region.version = SW_REGION_VERSION;
+	file->region.layout_bytes = sizeof(file->region);
+	file->region.services_max = 3;
+	file->region.service_offset = (uint64_t)((char *)file->services - (char *)file);
+	strcpy(file->services[2].name, "web");
+	assert_int_equal(write(fd, file, sizeof(*file)), sizeof(*file));
+	struct sw_service_names *names = sw_running_services(path);
+	assert_non_null(names);
+	assert_int_equal(names->count, 3);
+	assert_string_equal(names->names[2], "web");
+	assert_string_equal(names->names[0], "");
+	free(names);
+	assert_int_equal(ftruncate(fd, (off_t)sizeof(*file) - 1), 0);
+	assert_null(sw_running_services(path));
+	file->region.version++;
+	assert_int_equal(pwrite(fd, file, sizeof(*file), 0), sizeof(*file));
+	assert_null(sw_running_services(path));
+	close(fd);
+	unlink(path);
+	assert_null(sw_running_services(path));
+	free(file);
 }
 
 /* Nothing but whole snapshots of this version can be read back. */
@@ -272,6 +337,8 @@ int main(void)
 		cmocka_unit_test(blocks_are_merged_in),
 		cmocka_unit_test(the_same_prefix_twice_is_one_entry),
 		cmocka_unit_test(entries_have_their_bound),
+		cmocka_unit_test(slots_are_found_in_a_running_dataplane),
+		cmocka_unit_test(names_are_read_from_a_region),
 		cmocka_unit_test(damaged_snapshots_are_not_readable),
 		cmocka_unit_test(the_same_text_makes_the_same_snapshot),
 		cmocka_unit_test(a_full_house),

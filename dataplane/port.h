@@ -29,6 +29,7 @@ struct sw_ports {
 	unsigned int end_count, workers;
 	bool started[RTE_MAX_ETHPORTS];
 	struct sw_rss_plan plan;
+	bool any_xdp;            /* pools have to be packed */
 };
 
 /* Makes the vdevs, finds every port, decides how clients are sharded. */

@@ -10,6 +10,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_vect.h>
@@ -84,13 +85,35 @@ static struct rte_ring *make_ring(const char *kind, unsigned int from, unsigned 
 	return rte_ring_create_elem(name, element_bytes, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
-static int make_pool(struct sw_box *box, struct sw_worker *w)
+/*
+ * rte_pktmbuf_pool_create(), but with the buffers packed without gaps where AF_XDP needs it: net_af_xdp registers
+ * count * size bytes from the first buffer on. The mempool's default is to let no buffer cross a page (of 4 KiB without huge
+ * pages), which spreads them over more than that: those at the end lie outside, and the kernel drops what they carry.
+ * A packed pool has no addresses for devices, so it is no pool for PCI.
+ */
+static int make_pool(struct sw_box *box, struct sw_worker *w, bool packed)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_pktmbuf_pool_private sizes = {.mbuf_data_room_size = SW_DATA_ROOM_BYTES};
 	snprintf(name, sizeof(name), "sw_pool_%u", w->id);
 	const unsigned int socket = rte_lcore_is_enabled(w->lcore) ? rte_lcore_to_socket_id(w->lcore) : 0;
-	w->pool = rte_pktmbuf_pool_create(name, box->boot.mbufs, SW_POOL_CACHE, 0, SW_DATA_ROOM_BYTES, (int)socket);
-	return w->pool ? 0 : -rte_errno;
+	struct rte_mempool *pool = rte_mempool_create_empty(name, box->boot.mbufs,
+		sizeof(struct rte_mbuf) + SW_DATA_ROOM_BYTES, SW_POOL_CACHE, sizeof(sizes), (int)socket,
+		packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+	if (!pool)
+		return -rte_errno;
+	int result = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (result == 0) {
+		rte_pktmbuf_pool_init(pool, &sizes);
+		result = rte_mempool_populate_default(pool);
+	}
+	if (result < 0) {
+		rte_mempool_free(pool);
+		return result;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	w->pool = pool;
+	return 0;
 }
 
 static void derive_limiter_keys(struct sw_limiter_table *t, const struct sw_secrets *secrets)
@@ -138,7 +161,7 @@ static void point_at_counters(struct sw_worker *w, struct sw_region *region)
 	w->groups = (struct sw_group_counters *)(w->entries + region->entries_max);
 }
 
-static int make_worker(struct sw_box *box, unsigned int id, bool without_pool)
+static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_config *c)
 {
 	struct sw_worker *w = worker_memory(&box->boot, box->link_count);
 	if (!w)
@@ -157,7 +180,7 @@ static int make_worker(struct sw_box *box, unsigned int id, bool without_pool)
 	w->mail = make_ring("mail", id, id, sizeof(struct sw_mail *), SW_MAIL_RING);
 	if (!w->events || !w->mail)
 		return -rte_errno;
-	return without_pool ? 0 : make_pool(box, w);
+	return c->without_pools ? 0 : make_pool(box, w, c->packed_pools);
 }
 
 static int make_handover(struct sw_box *box)
@@ -265,7 +288,7 @@ int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *er
 	box->shared.region = box->region_file.base;
 	choose_isa(box);
 	for (unsigned int i = 0; i < config->boot->workers && result == 0; i++)
-		result = make_worker(box, i, config->without_pools);
+		result = make_worker(box, i, config);
 	if (result == 0 && !box->shared.sharded_by_nic)
 		result = make_handover(box);
 	if (result)

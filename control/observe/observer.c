@@ -15,6 +15,11 @@ enum { INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 60000 };
 #define EVIDENCE_UNUSED_NS 60000000000ull   /* then its memory is given back */
 
 struct sw_observer {
+	/* Guards `evidence`, which many records make slow to look through. Taken before `lock`, never after it; the sampling
+	 * thread only tries. */
+	pthread_mutex_t evidence_lock;
+	struct sw_evidence evidence;
+
 	pthread_mutex_t lock;   /* guards all below but the thread's own */
 	pthread_cond_t ending;  /* on CLOCK_MONOTONIC */
 	bool end;
@@ -22,8 +27,8 @@ struct sw_observer {
 	struct sw_sample sample;
 	struct sw_rates *rates;
 	struct sw_incidents *incidents;
-	struct sw_evidence evidence;
 	uint64_t evidence_used_ns; /* monotonic */
+	bool evidence_outdated;    /* it was another dataplane's */
 	uint64_t sampled_unix_ns;
 
 	pthread_t thread;
@@ -44,20 +49,21 @@ static void read_now(struct sw_observer *o)
 {
 	const uint64_t mono_ns = now_ns(CLOCK_MONOTONIC), unix_ns = now_ns(CLOCK_REALTIME);
 	if (sw_attach_refresh(&o->attach, mono_ns, unix_ns))
-		sw_evidence_free(&o->evidence); /* it was another dataplane's */
+		o->evidence_outdated = true;
 	if (sw_collect(&o->attach, mono_ns, unix_ns, &o->sample))
 		o->sample.valid = false; /* no memory: nothing to show this time */
 }
 
-/* The evidence, not older than `age_ns`, or NULL. With the lock held. */
+/* The evidence, not older than `age_ns`, or NULL. With both locks held. */
 static struct sw_evidence *evidence_of(struct sw_observer *o, uint64_t age_ns)
 {
 	const uint64_t mono_ns = o->sample.mono_ns;
 	struct sw_evidence *e = &o->evidence;
-	if (!o->attach.region || !o->sample.valid) {
+	if (o->evidence_outdated || !o->attach.region)
 		sw_evidence_free(e);
+	o->evidence_outdated = false;
+	if (!o->attach.region || !o->sample.valid)
 		return NULL;
-	}
 	o->evidence_used_ns = mono_ns;
 	if (e->scanned_mono_ns && mono_ns - e->scanned_mono_ns < age_ns)
 		return e;
@@ -67,7 +73,7 @@ static struct sw_evidence *evidence_of(struct sw_observer *o, uint64_t age_ns)
 	return NULL;
 }
 
-/* While an incident runs, who is behind it; else gives unused memory back. NULL: nothing new. */
+/* While an incident runs, who is behind it; else gives unused memory back. NULL: nothing new. With both locks held. */
 static const struct sw_evidence *evidence_of_incidents(struct sw_observer *o)
 {
 	const uint64_t mono_ns = o->sample.mono_ns, before_ns = o->evidence.scanned_mono_ns;
@@ -82,12 +88,15 @@ static const struct sw_evidence *evidence_of_incidents(struct sw_observer *o)
 
 static void sample_once(struct sw_observer *o)
 {
+	const bool evidence_is_free = !pthread_mutex_trylock(&o->evidence_lock);
 	pthread_mutex_lock(&o->lock);
 	read_now(o);
 	sw_rates_add(o->rates, &o->sample);
-	sw_incidents_add(o->incidents, &o->sample, evidence_of_incidents(o));
+	sw_incidents_add(o->incidents, &o->sample, evidence_is_free ? evidence_of_incidents(o) : NULL);
 	o->sampled_unix_ns = o->sample.unix_ns;
 	pthread_mutex_unlock(&o->lock);
+	if (evidence_is_free)
+		pthread_mutex_unlock(&o->evidence_lock);
 	if (o->sampled)
 		o->sampled(o->context);
 }
@@ -148,6 +157,7 @@ static void init_locks(struct sw_observer *o)
 	pthread_cond_init(&o->ending, &attributes);
 	pthread_condattr_destroy(&attributes);
 	pthread_mutex_init(&o->lock, NULL);
+	pthread_mutex_init(&o->evidence_lock, NULL);
 }
 
 static void release(struct sw_observer *o)
@@ -159,6 +169,7 @@ static void release(struct sw_observer *o)
 	sw_evidence_free(&o->evidence);
 	pthread_cond_destroy(&o->ending);
 	pthread_mutex_destroy(&o->lock);
+	pthread_mutex_destroy(&o->evidence_lock);
 	free(o);
 }
 
@@ -223,9 +234,19 @@ const struct sw_incidents *sw_observer_incidents(const struct sw_observer *o)
 	return o->incidents;
 }
 
-struct sw_evidence *sw_observer_evidence(struct sw_observer *o)
+const struct sw_evidence *sw_observer_lock_evidence(struct sw_observer *o)
 {
-	return evidence_of(o, EVIDENCE_FRESH_NS);
+	pthread_mutex_lock(&o->evidence_lock);
+	pthread_mutex_lock(&o->lock);
+	read_now(o);
+	const struct sw_evidence *e = evidence_of(o, EVIDENCE_FRESH_NS);
+	pthread_mutex_unlock(&o->lock);
+	return e;
+}
+
+void sw_observer_unlock_evidence(struct sw_observer *o)
+{
+	pthread_mutex_unlock(&o->evidence_lock);
 }
 
 const struct sw_region *sw_observer_region(const struct sw_observer *o)

@@ -39,12 +39,19 @@ void sw_observer_unlock(struct sw_observer *observer);
 /* Between lock and unlock. */
 const struct sw_rates *sw_observer_rates(const struct sw_observer *observer);
 const struct sw_incidents *sw_observer_incidents(const struct sw_observer *observer);
-/* Scans the source records again when the last scan is older than a second; NULL without a dataplane or memory. */
-struct sw_evidence *sw_observer_evidence(struct sw_observer *observer);
 /* The mapped region, or NULL; for its clock. */
 const struct sw_region *sw_observer_region(const struct sw_observer *observer);
 /* Packets that hit the counted entries (allow, deny, block), summed over workers; 0 beyond the table. */
 uint64_t sw_observer_entry_hits(const struct sw_observer *observer, uint32_t entry);
+
+/*
+ * The evidence, from a scan that is at most a second old; NULL without a dataplane or memory. It has a lock of its own, so
+ * that looking through a million records keeps nobody from sampling; take it before sw_observer_lock(), not after. Unlock
+ * in either case.
+ */
+const struct sw_evidence *sw_observer_lock_evidence(struct sw_observer *observer);
+void sw_observer_unlock_evidence(struct sw_observer *observer);
+
 /* Unix time of the last scheduled sample; when it stops moving, the sampling thread is stuck. */
 uint64_t sw_observer_sampled_unix_ns(const struct sw_observer *observer);
 

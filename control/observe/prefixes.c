@@ -5,9 +5,13 @@
 
 #include "top.h"
 
-/* Open addressing, never more than half full. A record with `sources` 0 is a free place. */
+enum { FREE = UINT32_MAX };
+
+/* Sums in the order in which they came up, and an open-addressed index of them that is never more than half full. */
 struct table {
-	struct sw_evidence_record *places;
+	struct sw_evidence_record *sums;
+	uint32_t count;
+	uint32_t *index;
 	uint32_t mask;
 	uint64_t seed;
 };
@@ -26,24 +30,41 @@ static uint64_t hash(const struct table *t, const struct sw_prefix *p)
 	return fold(first ^ word[1], 0xd6e8feb86659fd93ull ^ (t->seed << 1 | 1)) ^ p->length;
 }
 
+static void close_table(struct table *t)
+{
+	free(t->sums);
+	free(t->index);
+}
+
+/* Room for `records` sums. */
 static int open_table(struct table *t, uint32_t records, uint64_t seed)
 {
 	uint64_t places = 16;
 	while (places < 2ull * records)
 		places *= 2;
-	t->places = calloc(places, sizeof(*t->places));
-	t->mask = (uint32_t)(places - 1);
-	t->seed = seed;
-	return t->places ? 0 : -ENOMEM;
+	*t = (struct table){.mask = (uint32_t)(places - 1), .seed = seed};
+	t->sums = malloc((records + 1ull) * sizeof(*t->sums));
+	t->index = malloc(places * sizeof(*t->index));
+	if (!t->sums || !t->index) {
+		close_table(t);
+		return -ENOMEM;
+	}
+	memset(t->index, 0xff, places * sizeof(*t->index)); /* FREE */
+	return 0;
 }
 
-static struct sw_evidence_record *place_of(struct table *t, const struct sw_prefix *p)
+/* The sum of prefix `p`; a new one is returned with `sources` 0. */
+static struct sw_evidence_record *sum_of(struct table *t, const struct sw_prefix *p)
 {
 	uint32_t at = (uint32_t)hash(t, p) & t->mask;
-	while (t->places[at].sources && (t->places[at].source.length != p->length ||
-		!sw_address_equal(&t->places[at].source.address, &p->address)))
-		at = (at + 1) & t->mask;
-	return &t->places[at];
+	for (; t->index[at] != FREE; at = (at + 1) & t->mask) {
+		struct sw_evidence_record *sum = &t->sums[t->index[at]];
+		if (sum->source.length == p->length && sw_address_equal(&sum->source.address, &p->address))
+			return sum;
+	}
+	t->index[at] = t->count;
+	t->sums[t->count].sources = 0;
+	return &t->sums[t->count++];
 }
 
 static void add(struct sw_evidence_record *to, const struct sw_evidence_record *from)
@@ -67,7 +88,7 @@ static void add(struct sw_evidence_record *to, const struct sw_evidence_record *
 /* Of one address, over its services: it is one source, with the best proof it gave. */
 static void add_to_address(struct table *t, const struct sw_evidence_record *from)
 {
-	struct sw_evidence_record *to = place_of(t, &from->source);
+	struct sw_evidence_record *to = sum_of(t, &from->source);
 	if (to->sources) {
 		add(to, from);
 		to->echoed = to->proof >= SW_PROOF_ECHOED;
@@ -83,7 +104,7 @@ static void add_to_address(struct table *t, const struct sw_evidence_record *fro
 static void add_to_prefix(struct table *t, const struct sw_evidence_record *from, uint8_t length)
 {
 	const struct sw_prefix p = {.address = sw_address_mask(from->source.address, length), .length = length};
-	struct sw_evidence_record *to = place_of(t, &p);
+	struct sw_evidence_record *to = sum_of(t, &p);
 	if (!to->sources) {
 		*to = *from;
 		to->source = p;
@@ -102,14 +123,12 @@ static int sum_up(struct table *addresses, uint32_t records, uint8_t ipv4_length
 	struct table prefixes;
 	if (open_table(&prefixes, records, addresses->seed))
 		return -ENOMEM;
-	for (uint64_t i = 0; i <= addresses->mask; i++) {
-		const struct sw_evidence_record *r = &addresses->places[i];
-		if (!r->sources)
-			continue;
+	for (uint32_t i = 0; i < addresses->count; i++) {
+		const struct sw_evidence_record *r = &addresses->sums[i];
 		const bool four = sw_address_is_ipv4(&r->source.address);
 		add_to_prefix(&prefixes, r, four ? (uint8_t)(SW_IPV4_MAPPED_BITS + ipv4_length) : ipv6_length);
 	}
-	free(addresses->places);
+	close_table(addresses);
 	*addresses = prefixes;
 	return 0;
 }
@@ -119,7 +138,6 @@ int sw_evidence_top_prefixes(const struct sw_evidence *e, const struct sw_eviden
 {
 	struct table t;
 	struct sw_top top;
-	uint32_t all = 0;
 	int n = -ENOMEM;
 	if (open_table(&t, e->count, e->seed))
 		return n;
@@ -131,15 +149,12 @@ int sw_evidence_top_prefixes(const struct sw_evidence *e, const struct sw_eviden
 		goto out;
 	if (sw_top_open(&top, sort, limit))
 		goto out;
-	for (uint64_t i = 0; i <= t.mask; i++)
-		if (t.places[i].sources) {
-			all++;
-			sw_top_offer(&top, &t.places[i]);
-		}
+	for (uint32_t i = 0; i < t.count; i++)
+		sw_top_offer(&top, &t.sums[i]);
 	n = sw_top_finish(&top, out);
 	if (prefixes)
-		*prefixes = all;
+		*prefixes = t.count;
 out:
-	free(t.places);
+	close_table(&t);
 	return n;
 }

@@ -124,17 +124,16 @@ unsigned int sw_handle_sources(struct sw_exchange *x)
 	if (!parse_asked(x, &a, &status))
 		return status;
 	const struct sw_policy *policy = sw_control_policy(x->server->control);
-	const struct sw_sample *s = sw_observer_lock(x->server->observer);
-	const struct sw_evidence *e = sw_observer_evidence(x->server->observer);
+	const struct sw_evidence *e = sw_observer_lock_evidence(x->server->observer);
 	struct sw_evidence_filter offenders = a.filter;
 	offenders.offenders = true;
 	json_t *out = json_object();
-	sw_put_time(out, "time", e ? e->scanned_unix_ns : s->unix_ns);
+	sw_put_time(out, "time", e ? e->scanned_unix_ns : 0);
 	sw_put_text(out, "sorted_by", sw_sort_names[a.sort]);
 	json_object_set_new(out, "records", view_totals(e));
 	json_object_set_new(out, "sources", view_top(policy, e, &a.filter, a.sort, a.limit));
 	json_object_set_new(out, "offenders", view_top(policy, e, &offenders, SW_SORT_REFUSED, a.limit));
-	sw_observer_unlock(x->server->observer);
+	sw_observer_unlock_evidence(x->server->observer);
 	sw_policy_release(policy);
 	return sw_exchange_json(x, 200, out);
 }
@@ -177,17 +176,16 @@ unsigned int sw_handle_prefixes(struct sw_exchange *x)
 	if (!parse_asked(x, &a, &status))
 		return status;
 	const struct sw_policy *policy = sw_control_policy(x->server->control);
-	const struct sw_sample *s = sw_observer_lock(x->server->observer);
-	const struct sw_evidence *e = sw_observer_evidence(x->server->observer);
+	const struct sw_evidence *e = sw_observer_lock_evidence(x->server->observer);
 	const struct sw_spec_level *levels = SW_SPEC_ITEMS(policy->spec->global.prefix_levels, struct sw_spec_level);
 	json_t *out = json_object(), *list = json_array();
-	sw_put_time(out, "time", e ? e->scanned_unix_ns : s->unix_ns);
+	sw_put_time(out, "time", e ? e->scanned_unix_ns : 0);
 	sw_put_text(out, "sorted_by", sw_sort_names[a.sort]);
 	for (uint32_t i = 0; i < policy->spec->global.prefix_levels.count; i++)
 		json_array_append_new(list,
 			view_level(e, &a, i + 1, (uint8_t)levels[i].ipv4_length, (uint8_t)levels[i].ipv6_length));
 	json_object_set_new(out, "levels", list);
-	sw_observer_unlock(x->server->observer);
+	sw_observer_unlock_evidence(x->server->observer);
 	sw_policy_release(policy);
 	return sw_exchange_json(x, 200, out);
 }
@@ -195,10 +193,9 @@ unsigned int sw_handle_prefixes(struct sw_exchange *x)
 json_t *sw_view_evidence_of(struct sw_server *server, const struct sw_policy *policy, const struct sw_address *address)
 {
 	struct sw_evidence_record records[RECORDS_OF_ONE];
-	sw_observer_lock(server->observer);
-	const struct sw_evidence *e = sw_observer_evidence(server->observer);
+	const struct sw_evidence *e = sw_observer_lock_evidence(server->observer);
 	const uint32_t count = e ? sw_evidence_of(e, address, records, RECORDS_OF_ONE) : 0;
-	sw_observer_unlock(server->observer);
+	sw_observer_unlock_evidence(server->observer);
 	return view_list(policy, records, (int)count);
 }
 

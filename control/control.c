@@ -49,9 +49,12 @@ struct policy *sw_policy_new(struct shared_spec *spec, struct sw_snapshot_header
 		return NULL;
 	}
 	*policy = (struct policy){
-		.public = {.spec = spec->spec, .snapshot = snapshot, .loaded_unix_ns = sw_now_unix_ns(), .is_last_good = is_last_good},
-		.spec = spec,
-		.snapshot = snapshot,
+	    .public = {.spec = spec->spec,
+	        .snapshot = snapshot,
+	        .loaded_unix_ns = sw_now_unix_ns(),
+	        .is_last_good = is_last_good},
+	    .spec = spec,
+	    .snapshot = snapshot,
 	};
 	atomic_init(&policy->references, 1);
 	atomic_fetch_add(&spec->references, 1);
@@ -190,7 +193,8 @@ static char *directory(const char *given, const char *base, const char *instance
 	return strdup(path);
 }
 
-/* The directories hang on the instance's name, which hangs on the configuration; a broken one leaves the default name. */
+/* The directories hang on the instance's name, which hangs on the configuration; a broken one leaves the default name.
+ */
 static int set_directories(struct sw_control *c, const struct sw_control_options *options, const struct sw_spec *spec)
 {
 	const char *instance = spec ? spec->boot.instance : "seawall";
@@ -211,7 +215,8 @@ static int set_directories(struct sw_control *c, const struct sw_control_options
 	return result;
 }
 
-/* The last good configuration, when the file is broken. Its report is not kept: the file's is what the operator must see. */
+/* The last good configuration, when the file is broken. Its report is not kept: the file's is what the operator must
+ * see. */
 static int load_last_good(struct sw_control *c, struct sw_spec **out)
 {
 	char path[4096];
@@ -234,7 +239,8 @@ static int load_blocks(struct sw_control *c)
 	snprintf(path, sizeof(path), "%s/blocks.json", c->state_dir);
 	const int result = sw_blocks_load(&c->blocks, path, sw_now_unix_ns());
 	if (result)
-		sw_log(LOG_ERR, "%s: %s; starting without blocks", path, result == -EINVAL ? "is not a list of blocks" : strerror(-result));
+		sw_log(LOG_ERR, "%s: %s; starting without blocks", path,
+		    result == -EINVAL ? "is not a list of blocks" : strerror(-result));
 	return result == -ENOMEM ? result : 0;
 }
 
@@ -252,7 +258,8 @@ static int first_policy(struct sw_control *c, struct sw_spec *spec, bool is_last
 	const uint64_t generation = previous ? previous->generation + 1 : 1;
 	result = sw_control_compile(c, shared, &c->blocks, previous, generation, is_last_good, &c->report, &c->policy);
 	if (result == -ENOSPC && c->blocks.count) {
-		sw_log(LOG_ERR, "the lists leave no room for %u blocks: starting without them; raise boot.entries", c->blocks.count);
+		sw_log(LOG_ERR, "the lists leave no room for %u blocks: starting without them; raise boot.entries",
+		    c->blocks.count);
 		result = sw_control_compile(c, shared, &none, previous, generation, is_last_good, &c->report, &c->policy);
 	}
 	c->policy_is_stored = !result && previous && sw_snapshot_same(previous, c->policy->snapshot);

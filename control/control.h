@@ -35,7 +35,7 @@ struct sw_control;
 
 struct sw_control_options {
 	const char *config_path;
-	const char *runtime_dir; /* NULL: /run/seawall/<instance> once the instance is known; see sw_control_runtime_dir() */
+	const char *runtime_dir; /* NULL: /run/seawall/<instance>; sw_control_runtime_dir() says which */
 	const char *state_dir;   /* NULL: /var/lib/seawall/<instance> */
 };
 
@@ -127,12 +127,12 @@ struct sw_block {
 int sw_control_block_add(struct sw_control *control, const struct sw_prefix *prefix, uint32_t seconds,
 	const char *reason, char *error, size_t error_bytes);
 /*
- * Lifts an operator's block and, when it is one address, what the dataplane itself set on it. *lifted (may be NULL): how many
- * of both. -ENOENT: there was none.
+ * Lifts an operator's block and, when it is one address, what the dataplane itself set on it. *lifted (may be NULL):
+ * how many of both. -ENOENT: there was none.
  */
 int sw_control_block_remove(struct sw_control *control, const struct sw_prefix *prefix, uint32_t *lifted, char *error,
 	size_t error_bytes);
-/* All operator's blocks that still stand, oldest first. *out is malloc'd (NULL when none): free it. Returns the count or -errno. */
+/* All operator's blocks that still stand, oldest first. *out is malloc'd (NULL: none). Returns the count or -errno. */
 int sw_control_block_list(struct sw_control *control, struct sw_block **out);
 
 /*

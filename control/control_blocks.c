@@ -30,14 +30,15 @@ static int put_blocks_in_force(struct sw_control *c, struct sw_blocks *blocks, c
 	struct sw_report *report = calloc(1, sizeof(*report));
 	struct policy *current = sw_policy_hold_current(c);
 	int result = report ? sw_control_compile(c, current->spec, blocks, current->snapshot, sw_control_next_generation(c),
-							  current->public.is_last_good, report, &policy)
-						: -ENOMEM;
+	                          current->public.is_last_good, report, &policy)
+	                    : -ENOMEM;
 	if (!result)
 		policy->public.loaded_unix_ns = current->public.loaded_unix_ns;
 	sw_policy_drop(current);
 	free(report);
 	if (result == -ENOSPC)
-		return fail(error, error_bytes, result, "boot.entries leaves no room for another entry: raise it and restart the dataplane");
+		return fail(error, error_bytes, result,
+		    "boot.entries leaves no room for another entry: raise it and restart the dataplane");
 	if (!result)
 		result = sw_control_put_in_force(c, policy);
 	if (result == -EPROTO)
@@ -56,8 +57,8 @@ static int put_blocks_in_force(struct sw_control *c, struct sw_blocks *blocks, c
 	return 0;
 }
 
-int sw_control_block_add(struct sw_control *c, const struct sw_prefix *prefix, uint32_t seconds, const char *reason, char *error,
-	size_t error_bytes)
+int sw_control_block_add(struct sw_control *c, const struct sw_prefix *prefix, uint32_t seconds, const char *reason,
+    char *error, size_t error_bytes)
 {
 	struct sw_blocks blocks;
 	char text[SW_PREFIX_TEXT_BYTES];
@@ -75,7 +76,8 @@ int sw_control_block_add(struct sw_control *c, const struct sw_prefix *prefix, u
 	if (!result)
 		result = sw_blocks_set(&blocks, &block);
 	if (result == -ENOSPC)
-		snprintf(error, error_bytes, "%d blocks stand already: remove some, or move them to the deny list", (int)SW_BLOCKS_MAX);
+		snprintf(error, error_bytes, "%d blocks stand already: remove some, or move them to the deny list",
+		    (int)SW_BLOCKS_MAX);
 	else if (result)
 		fail(error, error_bytes, result, strerror(-result));
 	else
@@ -83,7 +85,8 @@ int sw_control_block_add(struct sw_control *c, const struct sw_prefix *prefix, u
 	sw_blocks_clear(&blocks);
 	pthread_mutex_unlock(&c->work);
 	if (!result)
-		sw_log(LOG_NOTICE, "blocked %s for %u s (0: until removed): %s", sw_prefix_format(prefix, text), seconds, block.reason);
+		sw_log(LOG_NOTICE, "blocked %s for %u s (0: until removed): %s", sw_prefix_format(prefix, text), seconds,
+		    block.reason);
 	return result;
 }
 
@@ -92,13 +95,14 @@ static uint32_t unblock_in_dataplane(struct sw_control *c, const struct sw_prefi
 {
 	struct sw_reply reply;
 	const struct sw_request request = {
-		.version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_UNBLOCK, .address = prefix->address, .service_slot = SW_NONE};
+	    .version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_UNBLOCK, .address = prefix->address, .service_slot = SW_NONE};
 	if (prefix->length != 128 || sw_dataplane_ask(c->socket_path, &request, &reply, SW_EXPLAIN_WAIT_MS) < 0)
 		return 0;
 	return reply.status == SW_REPLY_OK ? reply.count : 0;
 }
 
-int sw_control_block_remove(struct sw_control *c, const struct sw_prefix *prefix, uint32_t *lifted, char *error, size_t error_bytes)
+int sw_control_block_remove(
+    struct sw_control *c, const struct sw_prefix *prefix, uint32_t *lifted, char *error, size_t error_bytes)
 {
 	struct sw_blocks blocks;
 	char text[SW_PREFIX_TEXT_BYTES];
@@ -174,12 +178,12 @@ int sw_control_block_list(struct sw_control *c, struct sw_block **out)
 	return result;
 }
 
-int sw_control_explain(struct sw_control *c, const struct sw_address *address, uint32_t service_slot, struct sw_explain *out, char *error,
-	size_t error_bytes)
+int sw_control_explain(struct sw_control *c, const struct sw_address *address, uint32_t service_slot,
+    struct sw_explain *out, char *error, size_t error_bytes)
 {
 	struct sw_reply reply;
 	const struct sw_request request = {
-		.version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_EXPLAIN, .address = *address, .service_slot = service_slot};
+	    .version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_EXPLAIN, .address = *address, .service_slot = service_slot};
 	const int result = sw_dataplane_ask(c->socket_path, &request, &reply, SW_EXPLAIN_WAIT_MS);
 	if (result == -ETIMEDOUT)
 		return fail(error, error_bytes, -ETIMEDOUT, "the dataplane did not answer within a second");

@@ -19,14 +19,15 @@ void sw_control_log_report(const struct sw_report *report)
 		const uint32_t count = report->counts[severity];
 		for (uint32_t i = 0; i < count && i < SW_FINDINGS_MAX; i++)
 			sw_log(severity == SW_ERROR ? LOG_ERR : LOG_WARNING, "%s",
-				sw_finding_text(&report->findings[severity][i], SW_ERROR, text, sizeof(text)));
+			    sw_finding_text(&report->findings[severity][i], SW_ERROR, text, sizeof(text)));
 		if (count > SW_FINDINGS_MAX)
 			sw_log(LOG_WARNING, "%s: and %u more like these", report->file, count - SW_FINDINGS_MAX);
 	}
 }
 
 int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const struct sw_blocks *blocks,
-	const struct sw_snapshot_header *previous, uint64_t generation, bool is_last_good, struct sw_report *report, struct policy **out)
+    const struct sw_snapshot_header *previous, uint64_t generation, bool is_last_good, struct sw_report *report,
+    struct policy **out)
 {
 	uint32_t cpus[SW_WORKERS_MAX * 4];
 	char region[4096];
@@ -35,19 +36,20 @@ int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const str
 	if (!compiled)
 		return -ENOMEM;
 	snprintf(region, sizeof(region), "%s/%s", c->runtime_dir, SW_REGION_NAME);
-	struct sw_service_names *running = previous ? NULL : sw_running_services(region); /* our files are lost, it is not */
+	struct sw_service_names *running =
+	    previous ? NULL : sw_running_services(region); /* our files are lost, it is not */
 	for (uint32_t i = 0; i < blocks->count; i++)
 		compiled[i] = (struct sw_compile_block){blocks->items[i].prefix, blocks->items[i].until_unix_ns};
 	const struct sw_compile_input input = {
-		.spec = spec->spec,
-		.previous = previous,
-		.running = running,
-		.blocks = compiled,
-		.block_count = blocks->count,
-		.generation = generation,
-		.now_unix_ns = sw_now_unix_ns(),
-		.cpus = cpus,
-		.cpu_count = sw_usable_cpus(cpus, SW_WORKERS_MAX * 4),
+	    .spec = spec->spec,
+	    .previous = previous,
+	    .running = running,
+	    .blocks = compiled,
+	    .block_count = blocks->count,
+	    .generation = generation,
+	    .now_unix_ns = sw_now_unix_ns(),
+	    .cpus = cpus,
+	    .cpu_count = sw_usable_cpus(cpus, SW_WORKERS_MAX * 4),
 	};
 	int result = sw_compile(&input, &c->cursors, report, &snapshot);
 	free(compiled);
@@ -162,9 +164,10 @@ static json_t *report_json(struct sw_control *c, const struct sw_report *finding
 	struct sw_control_status status;
 	sw_control_status(c, &status);
 	json_t *json = json_pack("{s:b, s:s, s:I, s:b, s:b, s:s, s:o, s:o}", "ok",
-		result == 0 || result == -ENOTCONN || result == -ETIMEDOUT, "message", outcome_text(result), "generation",
-		(json_int_t)status.generation_wanted, "published", result == 0, "needs_restart", status.needs_restart, "restart_field",
-		status.restart_field, "errors", sw_report_json(findings, SW_ERROR), "warnings", sw_report_json(findings, SW_WARNING));
+	    result == 0 || result == -ENOTCONN || result == -ETIMEDOUT, "message", outcome_text(result), "generation",
+	    (json_int_t)status.generation_wanted, "published", result == 0, "needs_restart", status.needs_restart,
+	    "restart_field", status.restart_field, "errors", sw_report_json(findings, SW_ERROR), "warnings",
+	    sw_report_json(findings, SW_WARNING));
 	if (json && result == -EPROTO)
 		json_object_set_new(json, "dataplane", json_string(status.dataplane_text));
 	return json;
@@ -176,13 +179,16 @@ static void warn_of_restart(const struct sw_spec *was, const struct sw_spec *is,
 	const struct sw_spec_control *a = &was->control, *b = &is->control;
 	const struct sw_spec_listen *x = a->listen.items, *y = b->listen.items;
 	bool differs = a->listen.count != b->listen.count || a->socket_mode != b->socket_mode ||
-		strcmp(a->socket_group, b->socket_group) != 0 || a->sample_interval_ms != b->sample_interval_ms || a->history_s != b->history_s;
+	               strcmp(a->socket_group, b->socket_group) != 0 || a->sample_interval_ms != b->sample_interval_ms ||
+	               a->history_s != b->history_s;
 	for (uint32_t i = 0; !differs && i < a->listen.count; i++)
 		differs = x[i].port != y[i].port || !sw_address_equal(&x[i].address, &y[i].address);
 	if (differs)
-		sw_log(LOG_WARNING, "the control section changed: that takes effect when seawalld is restarted (the dataplane need not be)");
+		sw_log(LOG_WARNING,
+		    "the control section changed: that takes effect when seawalld is restarted (the dataplane need not be)");
 	if (strcmp(was->boot.instance, is->boot.instance) != 0)
-		sw_report_warn(report, "boot.instance", "restart both processes", "another instance: directories stay as they are until then");
+		sw_report_warn(report, "boot.instance", "restart both processes",
+		    "another instance: directories stay as they are until then");
 }
 
 /* Under `work`. */
@@ -193,11 +199,13 @@ static int load_and_put_in_force(struct sw_control *c, struct sw_report *finding
 	int result = sw_load_file(c->config_path, findings, &spec);
 	if (result)
 		return result;
-	struct policy *current = sw_policy_hold_current(c); /* under `work` only the publisher replaces it, by one with the same slots */
+	struct policy *current =
+	    sw_policy_hold_current(c); /* under `work` only the publisher replaces it, by one with the same slots */
 	warn_of_restart(current->spec->spec, spec, findings);
 	struct shared_spec *shared = sw_shared_spec_new(spec);
-	result = shared ? sw_control_compile(c, shared, &c->blocks, current->snapshot, sw_control_next_generation(c), false, findings, &policy)
-					: -ENOMEM;
+	result = shared ? sw_control_compile(c, shared, &c->blocks, current->snapshot, sw_control_next_generation(c), false,
+	                      findings, &policy)
+	                : -ENOMEM;
 	sw_shared_spec_drop(shared);
 	sw_policy_drop(current);
 	if (result == -ENOSPC)
@@ -222,8 +230,10 @@ int sw_control_reload(struct sw_control *c, json_t **report)
 	pthread_mutex_unlock(&c->state);
 	pthread_mutex_unlock(&c->work);
 	sw_control_log_report(findings);
-	sw_log(result == 0 ? LOG_NOTICE : result == -ENOTCONN || result == -ETIMEDOUT ? LOG_WARNING : LOG_ERR, "%s: %s", c->config_path,
-		outcome_text(result));
+	sw_log(result == 0                                   ? LOG_NOTICE
+	       : result == -ENOTCONN || result == -ETIMEDOUT ? LOG_WARNING
+	                                                     : LOG_ERR,
+	    "%s: %s", c->config_path, outcome_text(result));
 	if (report)
 		*report = report_json(c, findings, result);
 	free(findings);
@@ -242,16 +252,16 @@ int sw_control_check_text(struct sw_control *c, const char *text, size_t bytes, 
 	if (!findings || !copy)
 		goto out;
 	result = sw_load_text(text, bytes, "(text)", dirname(copy), findings, &spec);
-	json = json_pack("{s:b, s:s, s:o, s:o}", "ok", result == 0, "message", result == 0 ? "good" : "would be refused", "errors",
-		sw_report_json(findings, SW_ERROR), "warnings", sw_report_json(findings, SW_WARNING));
+	json = json_pack("{s:b, s:s, s:o, s:o}", "ok", result == 0, "message", result == 0 ? "good" : "would be refused",
+	    "errors", sw_report_json(findings, SW_ERROR), "warnings", sw_report_json(findings, SW_WARNING));
 	if (!result) {
 		for (uint32_t i = 0; i < spec->services.count; i++)
 			targets += SW_SPEC_ITEMS(spec->services, struct sw_spec_service)[i].targets.count;
 		sw_memory_sum(&spec->boot, &sum);
 		json_object_set_new(json, "summary",
-			json_pack("{s:I, s:I, s:I, s:I, s:I}", "services", (json_int_t)spec->services.count, "targets", (json_int_t)targets, "groups",
-				(json_int_t)spec->groups.count, "prefixes", (json_int_t)(spec->allow.count + spec->deny.count), "memory_bytes",
-				(json_int_t)sum.total));
+		    json_pack("{s:I, s:I, s:I, s:I, s:I}", "services", (json_int_t)spec->services.count, "targets",
+		        (json_int_t)targets, "groups", (json_int_t)spec->groups.count, "prefixes",
+		        (json_int_t)(spec->allow.count + spec->deny.count), "memory_bytes", (json_int_t)sum.total));
 	}
 	sw_spec_free(spec);
 out:

@@ -2,9 +2,9 @@
 /*
  * Inside of struct sw_control, for control.c, control_change.c, control_publish.c and control_blocks.c alone.
  *
- * Locks    `store` is a leaf. `work` serialises whatever changes the policy (reload, blocks) and may be held for seconds. `state` guards
- *          the fields that readers and the publisher's thread see, and is held for a few instructions. Whoever takes both
- *          takes `work` first.
+ * Locks    `work` serialises whatever changes the policy (reload, blocks) and may be held for seconds. `state` guards
+ *          the fields that readers and the publisher's thread see, and is held for a few instructions. Whoever takes
+ *          both takes `work` first. `store` is for writing files, and nothing else is taken under it.
  */
 #ifndef SW_CONTROL_INTERNAL_H
 #define SW_CONTROL_INTERNAL_H
@@ -75,12 +75,13 @@ struct shared_spec *sw_shared_spec_new(struct sw_spec *spec);
 void sw_shared_spec_drop(struct shared_spec *spec);
 
 /*
- * control_change.c. Compiles a spec with the blocks that stand, as the policy behind `previous`. Under `work`, or before any
- * other thread runs.
+ * control_change.c. Compiles a spec with the blocks that stand, as the policy after `previous`. Under `work`, or
+ * before any other thread runs.
  */
 int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const struct sw_blocks *blocks,
-	const struct sw_snapshot_header *previous, uint64_t generation, bool is_last_good, struct sw_report *report, struct policy **out);
-/* Makes the policy that in force, and waits for the dataplane. Takes over `policy`. Errors as sw_control_reload(). Under `work`. */
+	const struct sw_snapshot_header *previous, uint64_t generation, bool is_last_good, struct sw_report *report,
+	struct policy **out);
+/* Puts `policy` in force, and takes it over; waits for the dataplane. Errors as sw_control_reload(). Under `work`. */
 int sw_control_put_in_force(struct sw_control *c, struct policy *policy);
 uint64_t sw_control_next_generation(struct sw_control *c);
 void sw_control_log_report(const struct sw_report *report);

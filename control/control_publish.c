@@ -27,8 +27,8 @@ static struct policy *renumber(const struct policy *policy, uint64_t generation)
 }
 
 /*
- * What the dataplane should have. One that says it has our number, which it was not given by us since we started, can only
- * have read it from the file that we stored; when our policy is that very file, all is well.
+ * What the dataplane should have. One that says it has our number, which it was not given by us since we started, can
+ * only have read it from the file that we stored; when our policy is that very file, all is well.
  */
 static const struct sw_snapshot_header *wanted(void *context, uint64_t in_force, void **token)
 {
@@ -65,7 +65,8 @@ static void note_restart(struct sw_control *c, const struct sw_reply *reply)
 {
 	const bool needed = reply->status == SW_REPLY_NEEDS_RESTART;
 	if (needed && !c->status.needs_restart)
-		sw_log(LOG_WARNING, "in force but for its boot section (%.200s), which needs a restart of the dataplane", reply->text);
+		sw_log(LOG_WARNING, "in force but for its boot section (%.200s), which needs a restart of the dataplane",
+		    reply->text);
 	c->status.needs_restart = needed;
 	snprintf(c->status.restart_field, sizeof(c->status.restart_field), "%s", needed ? reply->text : "");
 }
@@ -93,8 +94,9 @@ static void acknowledged(struct sw_control *c, struct policy *policy, const stru
 static struct policy *refused(struct sw_control *c, struct policy *policy, const struct sw_reply *reply)
 {
 	sw_log(LOG_ERR, "the dataplane refused generation %ju: %s", (uintmax_t)policy->snapshot->generation,
-		reply->text[0] ? reply->text : "it speaks another version of the protocol");
-	snprintf(c->status.dataplane_text, sizeof(c->status.dataplane_text), "%s", reply->text[0] ? reply->text : "another protocol version");
+	    reply->text[0] ? reply->text : "it speaks another version of the protocol");
+	snprintf(c->status.dataplane_text, sizeof(c->status.dataplane_text), "%s",
+	    reply->text[0] ? reply->text : "another protocol version");
 	if (c->candidate == policy) {
 		c->candidate = NULL;
 		c->outcome = OUTCOME_REFUSED;
@@ -120,7 +122,8 @@ static void answered(void *context, void *token, int error, const struct sw_repl
 	if (reply)
 		c->status.generation_in_force = reply->generation;
 	if (error)
-		snprintf(c->status.dataplane_text, sizeof(c->status.dataplane_text), "policy not handed over: %s", strerror(-error));
+		snprintf(
+		    c->status.dataplane_text, sizeof(c->status.dataplane_text), "policy not handed over: %s", strerror(-error));
 	else if (reply->status == SW_REPLY_BUSY)
 		snprintf(c->status.dataplane_text, sizeof(c->status.dataplane_text), "busy: %.200s", reply->text);
 	else if (taken)
@@ -158,10 +161,10 @@ static void connected(void *context, bool is_connected, uint64_t in_force)
 int sw_control_start_publisher(struct sw_control *c)
 {
 	const struct sw_publisher_options options = {
-		.owner = {.context = c, .wanted = wanted, .answered = answered, .connected = connected},
-		.socket_path = c->socket_path,
-		.wait_ms = SW_CONTROL_WAIT_MS,
-		.retry_ms = RETRY_MS,
+	    .owner = {.context = c, .wanted = wanted, .answered = answered, .connected = connected},
+	    .socket_path = c->socket_path,
+	    .wait_ms = SW_CONTROL_WAIT_MS,
+	    .retry_ms = RETRY_MS,
 	};
 	return sw_publisher_open(&options, &c->publisher);
 }
@@ -174,7 +177,8 @@ static void store_config(struct sw_control *c, const struct policy *policy)
 	char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
 	const int result = text ? sw_write_file(path, text, strlen(text), 0600) : -ENOMEM;
 	if (result)
-		sw_log(LOG_ERR, "%s: %s; a restart with a broken configuration would find an older policy", path, strerror(-result));
+		sw_log(LOG_ERR, "%s: %s; a restart with a broken configuration would find an older policy", path,
+		    strerror(-result));
 	free(text);
 	json_decref(json);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The control daemon: start list, event loop, reverse shutdown. The loop does nothing that waits: loading, publishing and
- * serving have threads of their own.
+ * The control daemon: start list, event loop, reverse shutdown. The loop does nothing that waits: loading, publishing
+ * and serving have threads of their own.
  */
 #include <errno.h>
 #include <signal.h>
@@ -62,10 +62,10 @@ static int start_server(struct daemon *d)
 	char error[256] = "";
 	const struct sw_policy *policy = sw_control_policy(d->control);
 	const struct sw_server_options options = {
-		.control = d->control,
-		.runtime_dir = sw_control_runtime_dir(d->control),
-		.state_dir = sw_control_state_dir(d->control),
-		.settings = &policy->spec->control,
+	    .control = d->control,
+	    .runtime_dir = sw_control_runtime_dir(d->control),
+	    .state_dir = sw_control_state_dir(d->control),
+	    .settings = &policy->spec->control,
 	};
 	const int result = sw_server_open(&options, &d->server, error, sizeof(error));
 	if (result)
@@ -78,7 +78,7 @@ static int run(const struct sw_options *options)
 {
 	struct daemon d = {0};
 	const struct sw_control_options control = {
-		.config_path = options->config, .runtime_dir = options->runtime_dir, .state_dir = options->state_dir};
+	    .config_path = options->config, .runtime_dir = options->runtime_dir, .state_dir = options->state_dir};
 	int code = SW_EXIT_FAILED;
 	int result = block_signals();
 	if (!result)

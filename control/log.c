@@ -35,9 +35,10 @@ static bool stderr_is_journal(void)
 	char expected[64];
 	if (answer < 0) {
 		const char *stream = getenv("JOURNAL_STREAM");
-		answer = stream && fstat(STDERR_FILENO, &status) == 0 &&
-			snprintf(expected, sizeof(expected), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino) > 0 &&
-			strcmp(expected, stream) == 0;
+		answer =
+		    stream && fstat(STDERR_FILENO, &status) == 0 &&
+		    snprintf(expected, sizeof(expected), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino) > 0 &&
+		    strcmp(expected, stream) == 0;
 	}
 	return answer;
 }
@@ -54,7 +55,10 @@ static void write_line(int priority, const char *text)
 	if (gmtime_r(&now, &broken))
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ ", &broken);
 	fprintf(stderr, "%sseawalld: %s%s\n", when,
-		priority <= LOG_ERR ? "error: " : priority == LOG_WARNING ? "warning: " : "", text);
+	    priority <= LOG_ERR       ? "error: "
+	    : priority == LOG_WARNING ? "warning: "
+	                              : "",
+	    text);
 }
 
 void sw_log(int priority, const char *format, ...)

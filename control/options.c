@@ -20,49 +20,51 @@
 #endif
 
 static const char help[] =
-	"Usage: seawalld [OPTIONS]\n"
-	"\n"
-	"The control daemon of Seawall: turns one JSON file into policy, hands it to the dataplane, and shows what happens.\n"
-	"\n"
-	"  -c, --config FILE       the configuration (" SW_DEFAULT_CONFIG ")\n"
-	"  -r, --runtime-dir DIR   sockets and counters (/run/seawall/INSTANCE)\n"
-	"  -s, --state-dir DIR     what outlives a restart (/var/lib/seawall/INSTANCE)\n"
-	"\n"
-	"Instead of running:\n"
-	"  -t, --check             check the configuration and say what is wrong with it\n"
-	"  -C, --compile FILE      check it and write the snapshot that a dataplane starts from; with --state-dir the blocks\n"
-	"                          that are kept there are part of it\n"
-	"      --print-schema      the JSON Schema of the configuration\n"
-	"      --print-manual      the manual of the configuration, in Markdown\n"
-	"      --print-default     a whole configuration with every default\n"
-	"  -q, --quiet             only errors\n"
-	"  -V, --version\n"
-	"  -h, --help\n"
-	"\n"
-	"SIGHUP reloads the configuration; a broken one is refused and the running policy stays. SIGTERM ends the daemon;\n"
-	"the dataplane goes on with its last policy.\n"
-	"\n"
-	"Exit codes: 0 all is well, 1 the configuration is refused, 2 wrong use, 3 anything else.\n"
-	"\n"
-	"Examples:\n"
-	"  seawalld --config seawall.json --check\n"
-	"  seawalld --config seawall.json --compile /var/lib/seawall/seawall/policy.snapshot\n";
+    "Usage: seawalld [OPTIONS]\n"
+    "\n"
+    "The control daemon of Seawall: turns one JSON file into policy, hands it to the dataplane, and shows what "
+    "happens.\n"
+    "\n"
+    "  -c, --config FILE       the configuration (" SW_DEFAULT_CONFIG ")\n"
+    "  -r, --runtime-dir DIR   sockets and counters (/run/seawall/INSTANCE)\n"
+    "  -s, --state-dir DIR     what outlives a restart (/var/lib/seawall/INSTANCE)\n"
+    "\n"
+    "Instead of running:\n"
+    "  -t, --check             check the configuration and say what is wrong with it\n"
+    "  -C, --compile FILE      check it and write the snapshot that a dataplane starts from; with --state-dir the "
+    "blocks\n"
+    "                          that are kept there are part of it\n"
+    "      --print-schema      the JSON Schema of the configuration\n"
+    "      --print-manual      the manual of the configuration, in Markdown\n"
+    "      --print-default     a whole configuration with every default\n"
+    "  -q, --quiet             only errors\n"
+    "  -V, --version\n"
+    "  -h, --help\n"
+    "\n"
+    "SIGHUP reloads the configuration; a broken one is refused and the running policy stays. SIGTERM ends the daemon;\n"
+    "the dataplane goes on with its last policy.\n"
+    "\n"
+    "Exit codes: 0 all is well, 1 the configuration is refused, 2 wrong use, 3 anything else.\n"
+    "\n"
+    "Examples:\n"
+    "  seawalld --config seawall.json --check\n"
+    "  seawalld --config seawall.json --compile /var/lib/seawall/seawall/policy.snapshot\n";
 
 enum { OPTION_SCHEMA = 256, OPTION_MANUAL, OPTION_DEFAULT };
 
 static const struct option long_options[] = {
-	{"config", required_argument, NULL, 'c'},
-	{"runtime-dir", required_argument, NULL, 'r'},
-	{"state-dir", required_argument, NULL, 's'},
-	{"check", no_argument, NULL, 't'},
-	{"compile", required_argument, NULL, 'C'},
-	{"print-schema", no_argument, NULL, OPTION_SCHEMA},
-	{"print-manual", no_argument, NULL, OPTION_MANUAL},
-	{"print-default", no_argument, NULL, OPTION_DEFAULT},
-	{"quiet", no_argument, NULL, 'q'},
-	{"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},
-	{0},
+    {"config", required_argument, NULL, 'c'},
+    {"runtime-dir", required_argument, NULL, 'r'},
+    {"state-dir", required_argument, NULL, 's'},
+    {"check", no_argument, NULL, 't'},
+    {"compile", required_argument, NULL, 'C'},
+    {"print-schema", no_argument, NULL, OPTION_SCHEMA},
+    {"print-manual", no_argument, NULL, OPTION_MANUAL},
+    {"print-default", no_argument, NULL, OPTION_DEFAULT},
+    {"quiet", no_argument, NULL, 'q'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 int sw_options_parse(int argc, char **argv, struct sw_options *out)
@@ -71,18 +73,42 @@ int sw_options_parse(int argc, char **argv, struct sw_options *out)
 	int option;
 	while ((option = getopt_long(argc, argv, "c:r:s:tC:qVh", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'c': out->config = optarg; break;
-		case 'r': out->runtime_dir = optarg; break;
-		case 's': out->state_dir = optarg; break;
-		case 't': out->check = true; break;
-		case 'C': out->compile = optarg; break;
-		case OPTION_SCHEMA: out->print = "schema"; break;
-		case OPTION_MANUAL: out->print = "manual"; break;
-		case OPTION_DEFAULT: out->print = "default"; break;
-		case 'q': out->quiet = true; break;
-		case 'V': puts("seawalld " SW_VERSION); return SW_EXIT_OK;
-		case 'h': fputs(help, stdout); return SW_EXIT_OK;
-		default: fputs("Try seawalld --help.\n", stderr); return SW_EXIT_USAGE;
+		case 'c':
+			out->config = optarg;
+			break;
+		case 'r':
+			out->runtime_dir = optarg;
+			break;
+		case 's':
+			out->state_dir = optarg;
+			break;
+		case 't':
+			out->check = true;
+			break;
+		case 'C':
+			out->compile = optarg;
+			break;
+		case OPTION_SCHEMA:
+			out->print = "schema";
+			break;
+		case OPTION_MANUAL:
+			out->print = "manual";
+			break;
+		case OPTION_DEFAULT:
+			out->print = "default";
+			break;
+		case 'q':
+			out->quiet = true;
+			break;
+		case 'V':
+			puts("seawalld " SW_VERSION);
+			return SW_EXIT_OK;
+		case 'h':
+			fputs(help, stdout);
+			return SW_EXIT_OK;
+		default:
+			fputs("Try seawalld --help.\n", stderr);
+			return SW_EXIT_USAGE;
 		}
 	}
 	if (optind < argc) {
@@ -107,7 +133,8 @@ static void show(const struct sw_report *report, bool quiet)
 		for (uint32_t i = 0; i < count && i < SW_FINDINGS_MAX; i++)
 			fprintf(stderr, "%s\n", sw_finding_text(&report->findings[severity][i], severity, text, sizeof(text)));
 		if (count > SW_FINDINGS_MAX)
-			fprintf(stderr, "%s: and %u more %s\n", report->file, count - SW_FINDINGS_MAX, severity == SW_ERROR ? "errors" : "warnings");
+			fprintf(stderr, "%s: and %u more %s\n", report->file, count - SW_FINDINGS_MAX,
+			    severity == SW_ERROR ? "errors" : "warnings");
 	}
 }
 
@@ -118,9 +145,10 @@ static void summarise(const struct sw_spec *spec, const struct sw_report *report
 	for (uint32_t i = 0; i < spec->services.count; i++)
 		targets += SW_SPEC_ITEMS(spec->services, struct sw_spec_service)[i].targets.count;
 	sw_memory_sum(&spec->boot, &sum);
-	printf("%s: good: %u services with %u targets, %u groups, %u allow and %u deny entries, about %.0f MiB of memory; %u warnings\n",
-		report->file, spec->services.count, targets, spec->groups.count, spec->allow.count, spec->deny.count,
-		(double)sum.total / 1048576, report->counts[SW_WARNING]);
+	printf("%s: good: %u services with %u targets, %u groups, %u allow and %u deny entries, about %.0f MiB of memory; "
+	       "%u warnings\n",
+	    report->file, spec->services.count, targets, spec->groups.count, spec->allow.count, spec->deny.count,
+	    (double)sum.total / 1048576, report->counts[SW_WARNING]);
 }
 
 /* The operator's blocks in a state directory; malloc'd, NULL where there are none. */
@@ -149,17 +177,18 @@ static int compile(const struct sw_spec *spec, const struct sw_options *options,
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	const uint64_t now_unix_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	struct sw_compile_block *blocks = options->state_dir ? kept_blocks(options->state_dir, now_unix_ns, &block_count) : NULL;
+	struct sw_compile_block *blocks =
+	    options->state_dir ? kept_blocks(options->state_dir, now_unix_ns, &block_count) : NULL;
 	struct sw_snapshot_header *snapshot, *previous = sw_snapshot_read(path);
 	const struct sw_compile_input input = {
-		.spec = spec,
-		.previous = previous,
-		.blocks = blocks,
-		.block_count = block_count,
-		.generation = previous ? previous->generation + 1 : 1,
-		.now_unix_ns = now_unix_ns,
-		.cpus = cpus,
-		.cpu_count = sw_usable_cpus(cpus, SW_WORKERS_MAX * 4),
+	    .spec = spec,
+	    .previous = previous,
+	    .blocks = blocks,
+	    .block_count = block_count,
+	    .generation = previous ? previous->generation + 1 : 1,
+	    .now_unix_ns = now_unix_ns,
+	    .cpus = cpus,
+	    .cpu_count = sw_usable_cpus(cpus, SW_WORKERS_MAX * 4),
 	};
 	int result = sw_compile(&input, &cursors, report, &snapshot);
 	free(previous);
@@ -194,8 +223,8 @@ static int check_or_compile(const struct sw_options *options)
 static int print_default(void)
 {
 	static const char minimal[] =
-		"{\"boot\": {\"links\": [{\"outside\": \"eth0\", \"inside\": \"eth1\"}]}, "
-		"\"services\": [{\"name\": \"web\", \"targets\": [\"192.0.2.10:80\", \"[2001:db8::10]:80\"]}]}";
+	    "{\"boot\": {\"links\": [{\"outside\": \"eth0\", \"inside\": \"eth1\"}]}, "
+	    "\"services\": [{\"name\": \"web\", \"targets\": [\"192.0.2.10:80\", \"[2001:db8::10]:80\"]}]}";
 	struct sw_report *report = calloc(1, sizeof(*report));
 	struct sw_spec *spec = NULL;
 	json_t *json = NULL;
@@ -214,6 +243,7 @@ int sw_options_run(const struct sw_options *options)
 		return check_or_compile(options);
 	if (strcmp(options->print, "default") == 0)
 		return print_default();
-	const int result = strcmp(options->print, "schema") == 0 ? sw_schema_print_schema(stdout) : sw_schema_print_manual(stdout);
+	const int result =
+	    strcmp(options->print, "schema") == 0 ? sw_schema_print_schema(stdout) : sw_schema_print_manual(stdout);
 	return result || fflush(stdout) ? SW_EXIT_FAILED : SW_EXIT_OK;
 }

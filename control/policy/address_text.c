@@ -116,8 +116,8 @@ char *sw_address_format(const struct sw_address *address, char out[SW_ADDRESS_TE
 }
 
 /*
- * A prefix of the IPv4-mapped kind has a length of 96 or more. One that is shorter is IPv6, even where its address looks
- * mapped, which the parser lets nobody write.
+ * A prefix of the IPv4-mapped kind has a length of 96 or more. One that is shorter is IPv6, even where its address
+ * looks mapped, which the parser lets nobody write.
  */
 static bool prefix_is_ipv4(const struct sw_prefix *prefix)
 {
@@ -132,7 +132,7 @@ char *sw_prefix_format(const struct sw_prefix *prefix, char out[SW_PREFIX_TEXT_B
 		snprintf(out, SW_PREFIX_TEXT_BYTES, "%s", address);
 	else
 		snprintf(out, SW_PREFIX_TEXT_BYTES, "%s/%u", address,
-			prefix_is_ipv4(prefix) ? prefix->length - (unsigned int)SW_IPV4_MAPPED_BITS : prefix->length);
+		    prefix_is_ipv4(prefix) ? prefix->length - (unsigned int)SW_IPV4_MAPPED_BITS : prefix->length);
 	return out;
 }
 

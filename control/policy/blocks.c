@@ -29,7 +29,7 @@ struct sw_block *sw_blocks_find(const struct sw_blocks *blocks, const struct sw_
 {
 	for (uint32_t i = 0; i < blocks->count; i++)
 		if (blocks->items[i].prefix.length == prefix->length &&
-			sw_address_equal(&blocks->items[i].prefix.address, &prefix->address))
+		    sw_address_equal(&blocks->items[i].prefix.address, &prefix->address))
 			return &blocks->items[i];
 	return NULL;
 }
@@ -92,9 +92,9 @@ static int read_block(const json_t *json, struct sw_block *out)
 	const char *prefix, *reason;
 	json_int_t since, until;
 	*out = (struct sw_block){.entry = SW_NONE};
-	if (json_unpack((json_t *)(uintptr_t)json, "{s:s, s:I, s:I, s:s}", "prefix", &prefix, "since_unix_ns", &since, "until_unix_ns",
-			&until, "reason", &reason) != 0 ||
-		sw_prefix_parse(prefix, &out->prefix) || since < 0 || until < 0 || sw_block_refusal(&out->prefix, 0, reason))
+	if (json_unpack((json_t *)(uintptr_t)json, "{s:s, s:I, s:I, s:s}", "prefix", &prefix, "since_unix_ns", &since,
+	        "until_unix_ns", &until, "reason", &reason) != 0 ||
+	    sw_prefix_parse(prefix, &out->prefix) || since < 0 || until < 0 || sw_block_refusal(&out->prefix, 0, reason))
 		return -EINVAL;
 	out->since_unix_ns = (uint64_t)since;
 	out->until_unix_ns = (uint64_t)until;
@@ -115,10 +115,11 @@ int sw_blocks_load(struct sw_blocks *blocks, const char *path, uint64_t now_unix
 	free(text);
 	const json_t *list = json_object_get(json, "blocks");
 	if (json_integer_value(json_object_get(json, "version")) != FILE_VERSION || !json_is_array(list) ||
-		json_array_size(list) > SW_BLOCKS_MAX)
+	    json_array_size(list) > SW_BLOCKS_MAX)
 		result = -EINVAL;
 	if (!result) {
-		json_array_foreach(list, index, item) {
+		json_array_foreach(list, index, item)
+		{
 			if (read_block(item, &block) || (result = sw_blocks_set(blocks, &block)) != 0) {
 				result = result ? result : -EINVAL;
 				break;
@@ -139,8 +140,9 @@ int sw_blocks_save(const struct sw_blocks *blocks, const char *path)
 	json_t *list = json_array();
 	for (uint32_t i = 0; list && i < blocks->count; i++) {
 		const struct sw_block *b = &blocks->items[i];
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:s}", "prefix", sw_prefix_format(&b->prefix, prefix), "since_unix_ns",
-			(json_int_t)b->since_unix_ns, "until_unix_ns", (json_int_t)b->until_unix_ns, "reason", b->reason));
+		json_array_append_new(list,
+		    json_pack("{s:s, s:I, s:I, s:s}", "prefix", sw_prefix_format(&b->prefix, prefix), "since_unix_ns",
+		        (json_int_t)b->since_unix_ns, "until_unix_ns", (json_int_t)b->until_unix_ns, "reason", b->reason));
 	}
 	json_t *json = json_pack("{s:i, s:o}", "version", FILE_VERSION, "blocks", list);
 	char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;

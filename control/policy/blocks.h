@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The operator's blocks: a bounded list that outlives a restart, in blocks.json of the state directory. The oldest first;
- * one for each prefix. Thread: one at a time.
+ * The operator's blocks: a bounded list that outlives a restart, in blocks.json of the state directory. The oldest
+ * first; one for each prefix. Thread: one at a time.
  */
 #ifndef SW_POLICY_BLOCKS_H
 #define SW_POLICY_BLOCKS_H

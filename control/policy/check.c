@@ -30,8 +30,9 @@ void sw_memory_sum(const struct sw_spec_boot *boot, struct sw_memory_sum *out)
 	out->flows = (uint64_t)boot->flows * FLOW_BYTES;
 	out->source_records = (uint64_t)boot->source_records * sizeof(struct sw_source_record);
 	out->limiter = (uint64_t)boot->limiter_entries * LIMITER_BYTES;
-	out->counters = workers * (sizeof(struct sw_worker_counters) + boot->services_max * sizeof(struct sw_counters) +
-		boot->entries_max * sizeof(uint64_t) + boot->groups_max * sizeof(struct sw_group_counters));
+	out->counters =
+	    workers * (sizeof(struct sw_worker_counters) + boot->services_max * sizeof(struct sw_counters) +
+	                  boot->entries_max * sizeof(uint64_t) + boot->groups_max * sizeof(struct sw_group_counters));
 	out->total = out->packets + out->flows + out->source_records + out->limiter + out->counters;
 }
 
@@ -44,11 +45,11 @@ static void check_memory(const struct sw_spec_boot *boot, struct sw_report *repo
 	if (!machine_bytes || sum.total <= machine_bytes)
 		return;
 	snprintf(hint, sizeof(hint),
-		"packets %.0f + flows %.0f + source_records %.0f + limiter_entries %.0f + counters %.0f MiB: lower the largest",
-		(double)sum.packets / mib, (double)sum.flows / mib, (double)sum.source_records / mib, (double)sum.limiter / mib,
-		(double)sum.counters / mib);
+	    "packets %.0f + flows %.0f + source_records %.0f + limiter_entries %.0f + counters %.0f MiB: lower the largest",
+	    (double)sum.packets / mib, (double)sum.flows / mib, (double)sum.source_records / mib, (double)sum.limiter / mib,
+	    (double)sum.counters / mib);
 	sw_report_error(report, "boot", hint, "needs %.0f MiB of memory, and the machine has %.0f", (double)sum.total / mib,
-		(double)machine_bytes / mib);
+	    (double)machine_bytes / mib);
 }
 
 static void check_cores(const struct sw_spec_boot *boot, struct sw_report *report)
@@ -58,21 +59,23 @@ static void check_cores(const struct sw_spec_boot *boot, struct sw_report *repor
 	char path[SW_PATH_BYTES];
 	if (boot->cores.count && boot->cores.count != boot->workers)
 		sw_report_error(report, "boot.cores", "name one CPU for each worker, or none at all", "%u cores for %u workers",
-			boot->cores.count, boot->workers);
+		    boot->cores.count, boot->workers);
 	for (uint32_t i = 0; i < boot->cores.count; i++) {
 		snprintf(path, sizeof(path), "boot.cores[%u]", i);
 		for (uint32_t j = 0; j < i; j++)
 			if (cores[j] == cores[i])
 				sw_report_error(report, path, "give each worker a CPU of its own", "CPU %u is named twice", cores[i]);
 		if (cores[i] == boot->housekeeping_core)
-			sw_report_warn(report, "boot.housekeeping_core", "packets wait while housekeeping runs; name another CPU, or \"any\"",
-				"CPU %u is a worker's as well", cores[i]);
+			sw_report_warn(report, "boot.housekeeping_core",
+			    "packets wait while housekeeping runs; name another CPU, or \"any\"", "CPU %u is a worker's as well",
+			    cores[i]);
 		if (cpus > 0 && cores[i] >= (uint32_t)cpus)
-			sw_report_warn(report, path, "this machine numbers its CPUs from 0", "CPU %u, and this machine has %ld", cores[i], cpus);
+			sw_report_warn(report, path, "this machine numbers its CPUs from 0", "CPU %u, and this machine has %ld",
+			    cores[i], cpus);
 	}
 	if (!boot->cores.count && cpus > 0 && boot->workers > (uint32_t)cpus)
-		sw_report_warn(report, "boot.workers", "workers that share a CPU slow each other down", "%u workers, and this machine has %ld CPUs",
-			boot->workers, cpus);
+		sw_report_warn(report, "boot.workers", "workers that share a CPU slow each other down",
+		    "%u workers, and this machine has %ld CPUs", boot->workers, cpus);
 }
 
 /* Two devices are one when their names agree: of a vdev or PCI device, the part before the arguments. */
@@ -97,7 +100,7 @@ static void check_links(const struct sw_spec_boot *boot, struct sw_report *repor
 		for (uint32_t j = 0; j < i; j++)
 			if (same_device(device, link_end(boot, j)))
 				sw_report_error(report, path, "each end of each link is a device of its own", "%s is named twice",
-					sw_quote(device->name, strlen(device->name), quoted));
+				    sw_quote(device->name, strlen(device->name), quoted));
 	}
 }
 
@@ -107,13 +110,14 @@ static void check_boot(struct sw_spec_boot *boot, struct sw_report *report, uint
 		boot->mbufs = mbufs_wanted(boot) + mbufs_wanted(boot) / 2;
 	else if (boot->mbufs < mbufs_wanted(boot))
 		sw_report_error(report, "boot.mbufs", "raise it, lower the descriptors or held_packets, or say \"auto\"",
-			"%u packets per worker, and its rings and held packets can take %u", boot->mbufs, mbufs_wanted(boot));
+		    "%u packets per worker, and its rings and held packets can take %u", boot->mbufs, mbufs_wanted(boot));
 	if (boot->idle_sleep_us / 1000 * 2 >= boot->heartbeat_timeout_ms)
 		sw_report_error(report, "boot.idle_sleep_us", "keep it below half of heartbeat_timeout_ms",
-			"an idle worker would sleep for %u us and count as hung after %u ms", boot->idle_sleep_us, boot->heartbeat_timeout_ms);
+		    "an idle worker would sleep for %u us and count as hung after %u ms", boot->idle_sleep_us,
+		    boot->heartbeat_timeout_ms);
 	if (boot->flows / boot->workers < 512 || boot->held_pkts < boot->workers)
-		sw_report_error(report, "boot.workers", "raise flows and held_packets, or lower workers", "the tables are too small for %u workers",
-			boot->workers);
+		sw_report_error(report, "boot.workers", "raise flows and held_packets, or lower workers",
+		    "the tables are too small for %u workers", boot->workers);
 	check_cores(boot, report);
 	check_links(boot, report);
 	check_memory(boot, report, machine_bytes);
@@ -130,12 +134,13 @@ static void check_control(const struct sw_spec_control *control, struct sw_repor
 				sw_report_error(report, path, "keep one of them", "the same address and port as control.listen[%u]", j);
 			}
 	if ((uint64_t)control->history_s * 1000 / control->sample_interval_ms > 86400)
-		sw_report_error(report, "control.history_s", "raise sample_interval_ms or lower history_s", "more than 86400 samples to keep");
+		sw_report_error(report, "control.history_s", "raise sample_interval_ms or lower history_s",
+		    "more than 86400 samples to keep");
 	if (control->history_s * 1000ull < control->sample_interval_ms)
 		sw_report_error(report, "control.history_s", "keep at least one sample", "shorter than sample_interval_ms");
 	if (control->socket_mode & 0002)
 		sw_report_warn(report, "control.socket_mode", "give a group the right instead, with socket_group",
-			"everybody on the machine may change the policy");
+		    "everybody on the machine may change the policy");
 }
 
 static void check_levels(const struct sw_spec_global *global, struct sw_report *report)
@@ -147,19 +152,21 @@ static void check_levels(const struct sw_spec_global *global, struct sw_report *
 		snprintf(path, sizeof(path), "global.prefix_levels[%u]", i);
 		if (levels[i].ipv4_length >= ipv4 || levels[i].ipv6_length >= ipv6)
 			sw_report_error(report, path, "both lengths must fall from level to level; level 0 is /32 and /128",
-				"/%u and /%u are not both shorter than /%u and /%u before them", levels[i].ipv4_length, levels[i].ipv6_length,
-				ipv4, ipv6);
+			    "/%u and /%u are not both shorter than /%u and /%u before them", levels[i].ipv4_length,
+			    levels[i].ipv6_length, ipv4, ipv6);
 		ipv4 = levels[i].ipv4_length;
 		ipv6 = levels[i].ipv6_length;
 	}
 }
 
-static void check_cap(uint32_t rate, uint32_t *burst, const char *path, const char *burst_path, struct sw_report *report)
+static void check_cap(
+    uint32_t rate, uint32_t *burst, const char *path, const char *burst_path, struct sw_report *report)
 {
 	if (!rate && *burst)
 		sw_report_error(report, burst_path, "give a rate too, or leave the burst out", "a burst without a rate");
 	else if (!rate)
-		sw_report_warn(report, path, "leave it out for the default", "without this cap the box can be made to flood a third party");
+		sw_report_warn(report, path, "leave it out for the default",
+		    "without this cap the box can be made to flood a third party");
 	if (rate && !*burst)
 		*burst = sw_default_burst(rate);
 }
@@ -168,23 +175,25 @@ static void check_global(struct sw_spec_global *g, struct sw_report *report)
 {
 	check_levels(g, report);
 	check_cap(g->answers_per_source_per_s, &g->answers_per_source_burst, "global.answers_per_source_per_s",
-		"global.answers_per_source_burst", report);
+	    "global.answers_per_source_burst", report);
 	check_cap(g->answers_per_prefix_per_s, &g->answers_per_prefix_burst, "global.answers_per_prefix_per_s",
-		"global.answers_per_prefix_burst", report);
-	if (g->prefix_levels.count && g->answers_per_prefix_per_s && g->answers_per_source_per_s > g->answers_per_prefix_per_s)
+	    "global.answers_per_prefix_burst", report);
+	if (g->prefix_levels.count && g->answers_per_prefix_per_s &&
+	    g->answers_per_source_per_s > g->answers_per_prefix_per_s)
 		sw_report_warn(report, "global.answers_per_source_per_s", "keep it below answers_per_prefix_per_s",
-			"%u never fires: the prefix of the source has only %u", g->answers_per_source_per_s, g->answers_per_prefix_per_s);
+		    "%u never fires: the prefix of the source has only %u", g->answers_per_source_per_s,
+		    g->answers_per_prefix_per_s);
 	if (!g->held_pkts_per_flow != !g->held_bytes_per_flow)
 		sw_report_error(report, g->held_pkts_per_flow ? "global.held_bytes_per_flow" : "global.held_packets_per_flow",
-			"set both, or both to 0", "packets and bytes held per flow contradict each other: one of them is 0");
+		    "set both, or both to 0", "packets and bytes held per flow contradict each other: one of them is 0");
 	const uint32_t connecting_s = (2u << g->server_syn_retries) - 1; /* 1 + 2 + 4 ... */
 	if (connecting_s > g->idle_embryonic_s)
 		sw_report_warn(report, "global.server_syn_retries", "lower it, or raise idle_embryonic_s",
-			"the last SYNs are never sent: %u s pass with all of them, and the flow is forgotten after %u s", connecting_s,
-			g->idle_embryonic_s);
+		    "the last SYNs are never sent: %u s pass with all of them, and the flow is forgotten after %u s",
+		    connecting_s, g->idle_embryonic_s);
 	if (!g->adopt_s != !g->adopt_per_s)
 		sw_report_warn(report, g->adopt_s ? "global.adopt_per_s" : "global.adopt_s", "set both, or both to 0",
-			"nothing is adopted: one of adopt_s and adopt_per_s is 0");
+		    "nothing is adopted: one of adopt_s and adopt_per_s is 0");
 }
 
 void sw_check_with_memory(struct sw_spec *spec, struct sw_report *report, uint64_t machine_bytes)

@@ -59,12 +59,17 @@ static void check_pair(const struct entry *a, const struct entry *b, struct sw_r
 		snprintf(before, sizeof(before), "%s", other);
 	sw_prefix_format(&b->at->prefix, text);
 	if (a->list == b->list)
-		place(sw_report_warn(report, path, "keep one of them", "%s stands in the same list before (%.180s)", text, before), b);
+		place(sw_report_warn(
+		          report, path, "keep one of them", "%s stands in the same list before (%.180s)", text, before),
+		    b);
 	else if (a->list == ALLOW_LIST && b->list == DENY_LIST)
-		place(sw_report_warn(report, path, "take it out of one of the lists", "%s is in allow too (%.150s), and deny wins", text, before), b);
+		place(sw_report_warn(report, path, "take it out of one of the lists",
+		          "%s is in allow too (%.150s), and deny wins", text, before),
+		    b);
 	else if (a->list >= FIRST_GROUP)
-		place(sw_report_error(report, path, "a source belongs to one group; take it out of the other", "%s belongs to %.180s too", text, before),
-			b);
+		place(sw_report_error(report, path, "a source belongs to one group; take it out of the other",
+		          "%s belongs to %.180s too", text, before),
+		    b);
 }
 
 static size_t add(struct entry *entries, size_t count, const struct sw_spec_list *list, uint32_t number)
@@ -85,9 +90,11 @@ static void check_everybody(const struct entry *e, struct sw_report *report)
 		return;
 	list_path(e, path);
 	sw_prefix_format(&e->at->prefix, text);
-	place(sw_report_warn(report, path, e->list == ALLOW_LIST ? "mode \"off\" says that more clearly" : "allow longer prefixes beside it, if that is meant",
-			  "%s is everybody: %s", text, e->list == ALLOW_LIST ? "nothing is protected" : "all clients are dropped"),
-		e);
+	place(sw_report_warn(report, path,
+	          e->list == ALLOW_LIST ? "mode \"off\" says that more clearly"
+	                                : "allow longer prefixes beside it, if that is meant",
+	          "%s is everybody: %s", text, e->list == ALLOW_LIST ? "nothing is protected" : "all clients are dropped"),
+	    e);
 }
 
 void sw_check_lists(struct sw_spec *spec, struct sw_report *report)
@@ -97,8 +104,8 @@ void sw_check_lists(struct sw_spec *spec, struct sw_report *report)
 	for (uint32_t i = 0; i < spec->groups.count; i++)
 		count += groups[i].prefixes.count;
 	if (count > SW_PREFIXES_MAX) {
-		sw_report_error(report, "", "join neighbours into shorter prefixes", "%zu prefixes in all, and at most %d can be", count,
-			(int)SW_PREFIXES_MAX);
+		sw_report_error(report, "", "join neighbours into shorter prefixes",
+		    "%zu prefixes in all, and at most %d can be", count, (int)SW_PREFIXES_MAX);
 		return;
 	}
 	struct entry *entries = calloc(count + 1, sizeof(*entries));
@@ -114,14 +121,16 @@ void sw_check_lists(struct sw_spec *spec, struct sw_report *report)
 		qsort(entries, count, sizeof(*entries), compare_entries);
 	uint32_t needed = 0;
 	for (size_t i = 0; i < count; i++) {
-		const bool same = i && entries[i].list == entries[i - 1].list && compare_places(&entries[i - 1], &entries[i]) == 0;
+		const bool same =
+		    i && entries[i].list == entries[i - 1].list && compare_places(&entries[i - 1], &entries[i]) == 0;
 		needed += entries[i].list < FIRST_GROUP && !same;
 		check_everybody(&entries[i], report);
 		if (i && compare_places(&entries[i - 1], &entries[i]) == 0)
 			check_pair(&entries[i - 1], &entries[i], report);
 	}
 	if (needed > spec->boot.entries_max)
-		sw_report_error(report, "boot.entries", "raise it (this needs a restart of the dataplane), or shorten the lists",
-			"%u entries of allow and deny, and room for %u", needed, spec->boot.entries_max);
+		sw_report_error(report, "boot.entries",
+		    "raise it (this needs a restart of the dataplane), or shorten the lists",
+		    "%u entries of allow and deny, and room for %u", needed, spec->boot.entries_max);
 	free(entries);
 }

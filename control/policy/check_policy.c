@@ -13,9 +13,10 @@ static const struct limit_kind {
 	const char *key, *burst_key;
 	size_t offset, burst_offset; /* burst_offset 0: a cap has none */
 } limit_kinds[] = {
-	{"syn_per_s", "syn_burst", offsetof(struct sw_spec_limits, syn_per_s), offsetof(struct sw_spec_limits, syn_burst)},
-	{"conn_per_s", "conn_burst", offsetof(struct sw_spec_limits, conn_per_s), offsetof(struct sw_spec_limits, conn_burst)},
-	{"concurrent", NULL, offsetof(struct sw_spec_limits, concurrent), 0},
+    {"syn_per_s", "syn_burst", offsetof(struct sw_spec_limits, syn_per_s), offsetof(struct sw_spec_limits, syn_burst)},
+    {"conn_per_s", "conn_burst", offsetof(struct sw_spec_limits, conn_per_s),
+        offsetof(struct sw_spec_limits, conn_burst)},
+    {"concurrent", NULL, offsetof(struct sw_spec_limits, concurrent), 0},
 };
 enum { LIMIT_KINDS = sizeof(limit_kinds) / sizeof(limit_kinds[0]) };
 
@@ -25,11 +26,12 @@ static uint32_t *limit_at(struct sw_spec_limits *limits, size_t offset)
 }
 
 /* A source's limits that nobody touched. That they never fire beside tighter ones is not worth a word. */
-static const struct sw_spec_limits source_defaults = {.syn_per_s = SW_SOURCE_SYN_PER_S, .conn_per_s = SW_SOURCE_CONN_PER_S};
+static const struct sw_spec_limits source_defaults = {
+    .syn_per_s = SW_SOURCE_SYN_PER_S, .conn_per_s = SW_SOURCE_CONN_PER_S};
 
 /* One set of limits by itself; fills in bursts. */
-static void check_limits(struct sw_spec_limits *limits, const char *path, bool is_source, const struct sw_spec_boot *boot,
-	struct sw_report *report)
+static void check_limits(struct sw_spec_limits *limits, const char *path, bool is_source,
+    const struct sw_spec_boot *boot, struct sw_report *report)
 {
 	char where[SW_PATH_BYTES];
 	for (int i = 0; i < LIMIT_KINDS; i++) {
@@ -47,17 +49,17 @@ static void check_limits(struct sw_spec_limits *limits, const char *path, bool i
 	snprintf(where, sizeof(where), "%.180s.concurrent", path);
 	if (limits->concurrent > boot->flows)
 		sw_report_warn(report, where, "lower it, or raise boot.flows", "%u never fires: the flow table holds %u",
-			limits->concurrent, boot->flows);
+		    limits->concurrent, boot->flows);
 	snprintf(where, sizeof(where), "%.180s.conn_per_s", path);
 	if (limits->syn_per_s && limits->conn_per_s > limits->syn_per_s &&
-		!(is_source && limits->conn_per_s == source_defaults.conn_per_s))
+	    !(is_source && limits->conn_per_s == source_defaults.conn_per_s))
 		sw_report_warn(report, where, "every connection begins with a SYN; keep it at or below syn_per_s",
-			"%u never fires: syn_per_s is %u", limits->conn_per_s, limits->syn_per_s);
+		    "%u never fires: syn_per_s is %u", limits->conn_per_s, limits->syn_per_s);
 }
 
 /* A limit that is wider than the one of what encloses it never fires. */
-static void check_nesting(struct sw_spec_limits *inner, const char *inner_path, struct sw_spec_limits *outer, const char *outer_path,
-	bool is_source, struct sw_report *report)
+static void check_nesting(struct sw_spec_limits *inner, const char *inner_path, struct sw_spec_limits *outer,
+    const char *outer_path, bool is_source, struct sw_report *report)
 {
 	char where[SW_PATH_BYTES];
 	for (int i = 0; i < LIMIT_KINDS; i++) {
@@ -66,8 +68,8 @@ static void check_nesting(struct sw_spec_limits *inner, const char *inner_path, 
 		if (!b || a <= b || (is_source && a == *(const uint32_t *)((const char *)&source_defaults + kind->offset)))
 			continue;
 		snprintf(where, sizeof(where), "%.180s.%s", inner_path, kind->key);
-		sw_report_warn(report, where, "keep it at or below the limit that encloses it", "%u never fires: %s.%s is %u", a, outer_path,
-			kind->key, b);
+		sw_report_warn(report, where, "keep it at or below the limit that encloses it", "%u never fires: %s.%s is %u",
+		    a, outer_path, kind->key, b);
 	}
 }
 
@@ -76,7 +78,8 @@ static bool has_connection_limit(const struct sw_spec_limits *l)
 	return l->conn_per_s || l->concurrent;
 }
 
-static void check_service_limits(const struct sw_spec *spec, struct sw_spec_service *s, uint32_t index, struct sw_report *report)
+static void check_service_limits(
+    const struct sw_spec *spec, struct sw_spec_service *s, uint32_t index, struct sw_report *report)
 {
 	struct sw_spec_limits *levels[SW_PREFIX_LEVELS + 1] = {&s->limits.source};
 	struct sw_spec_limits *prefixes = s->limits.prefixes.items;
@@ -101,15 +104,15 @@ static void check_service_limits(const struct sw_spec *spec, struct sw_spec_serv
 	snprintf(where, sizeof(where), "services[%u].limits.source.syn_per_s", index);
 	if (cap && s->limits.source.syn_per_s > cap)
 		sw_report_warn(report, where, "lower it, or raise global.answers_per_source_per_s",
-			"%u never fires: the reflection cap of a source is %u", s->limits.source.syn_per_s, cap);
+		    "%u never fires: the reflection cap of a source is %u", s->limits.source.syn_per_s, cap);
 	snprintf(where, sizeof(where), "services[%u].block.after", index);
 	if (s->block.after && !connection_limit && !spec->groups.count)
 		sw_report_warn(report, where, "set conn_per_s or concurrent somewhere in its limits",
-			"never blocks: without a limit on connections none is refused");
+		    "never blocks: without a limit on connections none is refused");
 	snprintf(where, sizeof(where), "services[%u].limits.prefixes", index);
 	if (s->limits.prefixes.count > spec->global.prefix_levels.count)
-		sw_report_error(report, where, "add levels to global.prefix_levels, or take limits out", "%u levels of limits, and %u prefix levels",
-			s->limits.prefixes.count, spec->global.prefix_levels.count);
+		sw_report_error(report, where, "add levels to global.prefix_levels, or take limits out",
+		    "%u levels of limits, and %u prefix levels", s->limits.prefixes.count, spec->global.prefix_levels.count);
 }
 
 static void check_thresholds(struct sw_spec_service *s, uint32_t index, struct sw_report *report)
@@ -119,12 +122,12 @@ static void check_thresholds(struct sw_spec_service *s, uint32_t index, struct s
 		s->stop_syn_per_s = s->start_syn_per_s / 2;
 	snprintf(where, sizeof(where), "services[%u].stop_syn_per_s", index);
 	if (s->stop_syn_per_s >= s->start_syn_per_s)
-		sw_report_error(report, where, "half of start_syn_per_s is a good choice", "%u is not below start_syn_per_s (%u): protection would flap",
-			s->stop_syn_per_s, s->start_syn_per_s);
+		sw_report_error(report, where, "half of start_syn_per_s is a good choice",
+		    "%u is not below start_syn_per_s (%u): protection would flap", s->stop_syn_per_s, s->start_syn_per_s);
 	snprintf(where, sizeof(where), "services[%u].limits.total.syn_per_s", index);
 	if (s->mode == SW_MODE_AUTO && s->limits.total.syn_per_s && s->limits.total.syn_per_s < s->start_syn_per_s)
 		sw_report_warn(report, where, "lower start_syn_per_s to at most this limit",
-			"%u has no effect until the service arms, at %u", s->limits.total.syn_per_s, s->start_syn_per_s);
+		    "%u has no effect until the service arms, at %u", s->limits.total.syn_per_s, s->start_syn_per_s);
 }
 
 /* The same word twice among the names of services or of groups. `stride`: each begins with its name. */
@@ -150,8 +153,8 @@ static void check_names(struct named *names, uint32_t count, const char *list, s
 		if (strcmp(names[i].name, names[i - 1].name) != 0)
 			continue;
 		snprintf(where, sizeof(where), "%s[%u].name", list, names[i].index);
-		sw_report_error(report, where, "names are unique: counters follow them", "\"%s\" is the name of %s[%u] as well", names[i].name, list,
-			names[i - 1].index);
+		sw_report_error(report, where, "names are unique: counters follow them", "\"%s\" is the name of %s[%u] as well",
+		    names[i].name, list, names[i - 1].index);
 	}
 }
 
@@ -207,8 +210,8 @@ static void check_targets(const struct sw_spec *spec, struct sw_report *report)
 	for (uint32_t i = 0; i < spec->services.count; i++)
 		count += services[i].targets.count;
 	if (count > SW_TARGETS_MAX) {
-		sw_report_error(report, "services", "join neighbours into prefixes and ranges", "%u targets in all, and at most %d can be", count,
-			(int)SW_TARGETS_MAX);
+		sw_report_error(report, "services", "join neighbours into prefixes and ranges",
+		    "%u targets in all, and at most %d can be", count, (int)SW_TARGETS_MAX);
 		return;
 	}
 	struct target *all = calloc(count + 1, sizeof(*all));
@@ -225,11 +228,11 @@ static void check_targets(const struct sw_spec *spec, struct sw_report *report)
 		const struct target *a = &all[i - 1], *b = &all[i];
 		char where[SW_PATH_BYTES], text[SW_TARGET_TEXT_BYTES];
 		if (memcmp(&a->target.server, &b->target.server, sizeof(a->target.server)) != 0 || width(a) != width(b) ||
-			b->target.port_first > a->target.port_last)
+		    b->target.port_first > a->target.port_last)
 			continue;
 		snprintf(where, sizeof(where), "services[%u].targets[%u]", b->service, b->index);
 		sw_report_error(report, where, "a packet must fit one target best: a longer prefix or a narrower range",
-			"overlaps services[%u].targets[%u] (%s)", a->service, a->index, sw_target_format(&a->target, text));
+		    "overlaps services[%u].targets[%u] (%s)", a->service, a->index, sw_target_format(&a->target, text));
 	}
 	free(all);
 }
@@ -256,13 +259,15 @@ void sw_check_policy(struct sw_spec *spec, struct sw_report *report)
 	check_all_names(spec, report);
 	check_targets(spec, report);
 	if (spec->services.count > spec->boot.services_max)
-		sw_report_error(report, "services", "raise boot.services (this needs a restart of the dataplane)", "%u services, and boot.services is %u",
-			spec->services.count, spec->boot.services_max);
+		sw_report_error(report, "services", "raise boot.services (this needs a restart of the dataplane)",
+		    "%u services, and boot.services is %u", spec->services.count, spec->boot.services_max);
 	if (spec->groups.count > spec->boot.groups_max)
-		sw_report_error(report, "groups", "raise boot.groups (this needs a restart of the dataplane)", "%u groups, and boot.groups is %u",
-			spec->groups.count, spec->boot.groups_max);
+		sw_report_error(report, "groups", "raise boot.groups (this needs a restart of the dataplane)",
+		    "%u groups, and boot.groups is %u", spec->groups.count, spec->boot.groups_max);
 	if (!spec->services.count)
-		sw_report_warn(report, "services", "name at least one service", "nothing is protected: all traffic is forwarded untouched");
+		sw_report_warn(report, "services", "name at least one service",
+		    "nothing is protected: all traffic is forwarded untouched");
 	if (sends_rst && !spec->global.rst_per_s)
-		sw_report_warn(report, "global.rst_per_s", "give a budget, or say \"refuse\": \"drop\"", "services refuse with RSTs, and none may be sent");
+		sw_report_warn(report, "global.rst_per_s", "give a budget, or say \"refuse\": \"drop\"",
+		    "services refuse with RSTs, and none may be sent");
 }

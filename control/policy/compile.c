@@ -40,7 +40,8 @@ const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t
 
 /* ---- numbers that stay ------------------------------------------------------------------------------------------ */
 
-/* The next number below `max` that is not in use, searched from the cursor on: what was given up longest ago comes last. */
+/* The next number below `max` that is not in use, searched from the cursor on: what was given up longest ago comes
+ * last. */
 static uint32_t next_free(uint8_t *used, uint32_t max, uint32_t *cursor)
 {
 	for (uint32_t i = 0; i < max; i++) {
@@ -84,8 +85,8 @@ static uint32_t previous_slot(const struct sw_compile_input *in, enum sw_section
 	return SW_NONE;
 }
 
-static int give_slots(struct compiler *c, enum sw_section_id id, void *array, uint32_t count, size_t bytes, uint32_t max,
-	uint32_t *cursor)
+static int give_slots(struct compiler *c, enum sw_section_id id, void *array, uint32_t count, size_t bytes,
+    uint32_t max, uint32_t *cursor)
 {
 	uint8_t *used = calloc(max, 1);
 	if (!used)
@@ -144,8 +145,9 @@ static int give_entries(struct compiler *c)
 	for (uint32_t i = 0; i < c->rule_count; i++)
 		needed += c->rules[i].kind != SW_RULE_GROUP;
 	if (needed > max) {
-		sw_report_error(c->report, "boot.entries", "raise it (this needs a restart of the dataplane), or shorten the lists",
-			"%u entries of allow, deny and blocks, and room for %u", needed, max);
+		sw_report_error(c->report, "boot.entries",
+		    "raise it (this needs a restart of the dataplane), or shorten the lists",
+		    "%u entries of allow, deny and blocks, and room for %u", needed, max);
 		return -ENOSPC;
 	}
 	uint8_t *used = calloc(max, 1);
@@ -173,8 +175,11 @@ static uint32_t put_string(struct compiler *c, const char *text)
 
 static struct sw_limits limits(const struct sw_spec_limits *from)
 {
-	return (struct sw_limits){.syn_per_s = from->syn_per_s, .syn_burst = from->syn_burst, .conn_per_s = from->conn_per_s,
-		.conn_burst = from->conn_burst, .concurrent = from->concurrent};
+	return (struct sw_limits){.syn_per_s = from->syn_per_s,
+	    .syn_burst = from->syn_burst,
+	    .conn_per_s = from->conn_per_s,
+	    .conn_burst = from->conn_burst,
+	    .concurrent = from->concurrent};
 }
 
 static void put_boot(struct compiler *c)
@@ -208,7 +213,8 @@ static void put_boot(struct compiler *c)
 	to->entries_max = from->entries_max;
 	const struct sw_spec_link *links = from->links.items;
 	for (uint32_t i = 0; i < from->links.count; i++) {
-		const struct sw_spec_device *ends[SW_SIDES] = {[SW_OUTSIDE] = &links[i].outside, [SW_INSIDE] = &links[i].inside};
+		const struct sw_spec_device *ends[SW_SIDES] = {
+		    [SW_OUTSIDE] = &links[i].outside, [SW_INSIDE] = &links[i].inside};
 		for (int side = 0; side < SW_SIDES; side++) {
 			c->links[i].ends[side].kind = (uint8_t)ends[side]->kind;
 			memcpy(c->links[i].ends[side].device, ends[side]->name, strlen(ends[side]->name) + 1);
@@ -221,23 +227,23 @@ static void put_global(struct compiler *c)
 	const struct sw_spec_global *from = &c->in->spec->global;
 	const struct sw_spec_level *levels = from->prefix_levels.items;
 	c->global = (struct sw_global){
-		.levels = {{.ipv4_length = 32, .ipv6_length = 128}},
-		.level_count = (uint8_t)(1 + from->prefix_levels.count),
-		.fragments = (uint8_t)from->fragments,
-		.answers_per_source_per_s = from->answers_per_source_per_s,
-		.answers_per_source_burst = from->answers_per_source_burst,
-		.answers_per_prefix_per_s = from->answers_per_prefix_per_s,
-		.answers_per_prefix_burst = from->answers_per_prefix_burst,
-		.rst_per_s = from->rst_per_s,
-		.adopt_s = from->adopt_s,
-		.adopt_per_s = from->adopt_per_s,
-		.held_pkts_per_flow = from->held_pkts_per_flow,
-		.held_bytes_per_flow = from->held_bytes_per_flow,
-		.server_syn_retries = from->server_syn_retries,
-		.idle_established_s = from->idle_established_s,
-		.idle_embryonic_s = from->idle_embryonic_s,
-		.idle_closing_s = from->idle_closing_s,
-		.evidence_after_syns = from->evidence_after_syns,
+	    .levels = {{.ipv4_length = 32, .ipv6_length = 128}},
+	    .level_count = (uint8_t)(1 + from->prefix_levels.count),
+	    .fragments = (uint8_t)from->fragments,
+	    .answers_per_source_per_s = from->answers_per_source_per_s,
+	    .answers_per_source_burst = from->answers_per_source_burst,
+	    .answers_per_prefix_per_s = from->answers_per_prefix_per_s,
+	    .answers_per_prefix_burst = from->answers_per_prefix_burst,
+	    .rst_per_s = from->rst_per_s,
+	    .adopt_s = from->adopt_s,
+	    .adopt_per_s = from->adopt_per_s,
+	    .held_pkts_per_flow = from->held_pkts_per_flow,
+	    .held_bytes_per_flow = from->held_bytes_per_flow,
+	    .server_syn_retries = from->server_syn_retries,
+	    .idle_established_s = from->idle_established_s,
+	    .idle_embryonic_s = from->idle_embryonic_s,
+	    .idle_closing_s = from->idle_closing_s,
+	    .evidence_after_syns = from->evidence_after_syns,
 	};
 	for (uint32_t i = 0; i < from->prefix_levels.count; i++) {
 		c->global.levels[i + 1].ipv4_length = (uint8_t)levels[i].ipv4_length;
@@ -251,33 +257,39 @@ static void put_service(struct compiler *c, uint32_t index, const struct sw_spec
 	const struct sw_spec_target *targets = from->targets.items;
 	const struct sw_spec_limits *prefixes = from->limits.prefixes.items;
 	*to = (struct sw_service){
-		.name = put_string(c, from->name),
-		.slot = SW_NONE,
-		.mode = (uint8_t)from->mode,
-		.refusal = (uint8_t)from->refuse,
-		.tcp_auth = (uint8_t)from->tcp_auth,
-		.start_syn_per_s = from->start_syn_per_s,
-		.stop_syn_per_s = from->stop_syn_per_s,
-		.hold_ms = from->hold_s * 1000,
-		.block_after = from->block.after,
-		.block_s = from->block.seconds,
-		.backend = {.mss_ipv4 = from->backend.mss_ipv4, .mss_ipv6 = from->backend.mss_ipv6,
-			.window_scale = (int16_t)from->backend.window_scale, .sack = (int16_t)from->backend.sack,
-			.timestamps = (int16_t)from->backend.timestamps, .ecn = (int16_t)from->backend.ecn},
-		.limits = {limits(&from->limits.source)},
-		.total = limits(&from->limits.total),
+	    .name = put_string(c, from->name),
+	    .slot = SW_NONE,
+	    .mode = (uint8_t)from->mode,
+	    .refusal = (uint8_t)from->refuse,
+	    .tcp_auth = (uint8_t)from->tcp_auth,
+	    .start_syn_per_s = from->start_syn_per_s,
+	    .stop_syn_per_s = from->stop_syn_per_s,
+	    .hold_ms = from->hold_s * 1000,
+	    .block_after = from->block.after,
+	    .block_s = from->block.seconds,
+	    .backend = {.mss_ipv4 = from->backend.mss_ipv4,
+	        .mss_ipv6 = from->backend.mss_ipv6,
+	        .window_scale = (int16_t)from->backend.window_scale,
+	        .sack = (int16_t)from->backend.sack,
+	        .timestamps = (int16_t)from->backend.timestamps,
+	        .ecn = (int16_t)from->backend.ecn},
+	    .limits = {limits(&from->limits.source)},
+	    .total = limits(&from->limits.total),
 	};
 	for (uint32_t i = 0; i < from->limits.prefixes.count; i++)
 		to->limits[i + 1] = limits(&prefixes[i]);
 	for (uint32_t i = 0; i < from->targets.count; i++)
-		c->targets[c->target_count++] = (struct sw_target){.server = targets[i].server, .port_first = targets[i].port_first,
-			.port_last = targets[i].port_last, .service = index};
+		c->targets[c->target_count++] = (struct sw_target){.server = targets[i].server,
+		    .port_first = targets[i].port_first,
+		    .port_last = targets[i].port_last,
+		    .service = index};
 }
 
-static void put_rule(struct compiler *c, const struct sw_prefix *prefix, enum sw_rule_kind kind, uint32_t target, uint64_t until)
+static void put_rule(
+    struct compiler *c, const struct sw_prefix *prefix, enum sw_rule_kind kind, uint32_t target, uint64_t until)
 {
 	c->rules[c->rule_count++] =
-		(struct sw_prefix_rule){.prefix = *prefix, .kind = (uint8_t)kind, .target = target, .until_unix_ns = until};
+	    (struct sw_prefix_rule){.prefix = *prefix, .kind = (uint8_t)kind, .target = target, .until_unix_ns = until};
 }
 
 static void put_rules(struct compiler *c)
@@ -339,14 +351,14 @@ static int fill(struct compiler *c)
 	for (uint32_t i = 0; i < spec->services.count; i++)
 		put_service(c, i, &services[i]);
 	for (uint32_t i = 0; i < spec->groups.count; i++)
-		c->groups[i] =
-			(struct sw_group){.name = put_string(c, groups[i].name), .slot = SW_NONE, .limits = limits(&groups[i].limits)};
+		c->groups[i] = (struct sw_group){
+		    .name = put_string(c, groups[i].name), .slot = SW_NONE, .limits = limits(&groups[i].limits)};
 	put_rules(c);
 	int result = give_slots(c, SW_SECTION_SERVICES, c->services, spec->services.count, sizeof(*c->services),
-		c->boot.services_max, &c->cursors->services);
+	    c->boot.services_max, &c->cursors->services);
 	if (!result)
-		result = give_slots(
-			c, SW_SECTION_GROUPS, c->groups, spec->groups.count, sizeof(*c->groups), c->boot.groups_max, &c->cursors->groups);
+		result = give_slots(c, SW_SECTION_GROUPS, c->groups, spec->groups.count, sizeof(*c->groups), c->boot.groups_max,
+		    &c->cursors->groups);
 	return result ? result : give_entries(c);
 }
 
@@ -354,27 +366,32 @@ static struct sw_snapshot_header *lay_out(const struct compiler *c)
 {
 	const struct sw_spec *spec = c->in->spec;
 	const struct part parts[SW_SECTION_COUNT] = {
-		[SW_SECTION_BOOT] = {&c->boot, 1, sizeof(c->boot)},
-		[SW_SECTION_LINKS] = {c->links, spec->boot.links.count, sizeof(*c->links)},
-		[SW_SECTION_GLOBAL] = {&c->global, 1, sizeof(c->global)},
-		[SW_SECTION_SERVICES] = {c->services, spec->services.count, sizeof(*c->services)},
-		[SW_SECTION_TARGETS] = {c->targets, c->target_count, sizeof(*c->targets)},
-		[SW_SECTION_GROUPS] = {c->groups, spec->groups.count, sizeof(*c->groups)},
-		[SW_SECTION_PREFIXES] = {c->rules, c->rule_count, sizeof(*c->rules)},
-		[SW_SECTION_STRINGS] = {c->strings, c->string_bytes, 1},
+	    [SW_SECTION_BOOT] = {&c->boot, 1, sizeof(c->boot)},
+	    [SW_SECTION_LINKS] = {c->links, spec->boot.links.count, sizeof(*c->links)},
+	    [SW_SECTION_GLOBAL] = {&c->global, 1, sizeof(c->global)},
+	    [SW_SECTION_SERVICES] = {c->services, spec->services.count, sizeof(*c->services)},
+	    [SW_SECTION_TARGETS] = {c->targets, c->target_count, sizeof(*c->targets)},
+	    [SW_SECTION_GROUPS] = {c->groups, spec->groups.count, sizeof(*c->groups)},
+	    [SW_SECTION_PREFIXES] = {c->rules, c->rule_count, sizeof(*c->rules)},
+	    [SW_SECTION_STRINGS] = {c->strings, c->string_bytes, 1},
 	};
 	uint64_t total = sizeof(struct sw_snapshot_header);
 	struct sw_section sections[SW_SECTION_COUNT];
 	for (int i = 0; i < SW_SECTION_COUNT; i++) {
 		total = (total + 7) & ~7ull;
-		sections[i] = (struct sw_section){.offset = total, .count = parts[i].count, .element_bytes = parts[i].element_bytes};
+		sections[i] =
+		    (struct sw_section){.offset = total, .count = parts[i].count, .element_bytes = parts[i].element_bytes};
 		total += (uint64_t)parts[i].count * parts[i].element_bytes;
 	}
 	struct sw_snapshot_header *s = calloc(1, total);
 	if (!s)
 		return NULL;
-	*s = (struct sw_snapshot_header){.magic = SW_SNAPSHOT_MAGIC, .version = SW_SNAPSHOT_VERSION, .header_bytes = sizeof(*s),
-		.total_bytes = total, .generation = c->in->generation, .created_unix_ns = c->in->now_unix_ns};
+	*s = (struct sw_snapshot_header){.magic = SW_SNAPSHOT_MAGIC,
+	    .version = SW_SNAPSHOT_VERSION,
+	    .header_bytes = sizeof(*s),
+	    .total_bytes = total,
+	    .generation = c->in->generation,
+	    .created_unix_ns = c->in->now_unix_ns};
 	memcpy(s->sections, sections, sizeof(sections));
 	for (int i = 0; i < SW_SECTION_COUNT; i++)
 		memcpy((char *)s + sections[i].offset, parts[i].data, (size_t)parts[i].count * parts[i].element_bytes);
@@ -383,7 +400,7 @@ static struct sw_snapshot_header *lay_out(const struct compiler *c)
 }
 
 int sw_compile(const struct sw_compile_input *input, struct sw_slot_cursors *cursors, struct sw_report *report,
-	struct sw_snapshot_header **out)
+    struct sw_snapshot_header **out)
 {
 	struct compiler c = {.in = input, .cursors = cursors, .report = report};
 	int result = allocate(&c);

@@ -50,7 +50,7 @@ uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max);
 /* Reads them from a region file (api/region.h). malloc'd; NULL: there is none, or it is not of this version. */
 struct sw_service_names *sw_running_services(const char *region_path);
 
-/* A section's array; *count may be NULL. The snapshot must have been compiled here or checked by sw_snapshot_readable(). */
+/* A section's array; *count may be NULL. The snapshot was compiled here or has passed sw_snapshot_readable(). */
 const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count);
 const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t offset);
 

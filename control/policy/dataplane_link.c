@@ -79,7 +79,8 @@ static int send_request(int fd, const struct sw_request *request, int attached, 
 	}
 }
 
-int sw_dataplane_call(int connection, const struct sw_request *request, int attached, struct sw_reply *reply, int timeout_ms)
+int sw_dataplane_call(
+    int connection, const struct sw_request *request, int attached, struct sw_reply *reply, int timeout_ms)
 {
 	const int64_t deadline = now_ms() + timeout_ms;
 	int result = send_request(connection, request, attached, deadline);

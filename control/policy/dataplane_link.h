@@ -9,10 +9,11 @@
 int sw_dataplane_connect(const char *path);
 
 /*
- * Sends a request, with a descriptor when `attached` is not -1, and waits for the reply. 0; -ETIMEDOUT; -EPROTO: the answer
- * is no reply of this version; -ECONNRESET: the dataplane is gone. After an error the connection is of no more use.
+ * Sends a request, with a descriptor when `attached` is not -1, and waits for the reply. 0; -ETIMEDOUT; -EPROTO: the
+ * answer is no reply of this version; -ECONNRESET: the dataplane is gone. After an error the connection is useless.
  */
-int sw_dataplane_call(int connection, const struct sw_request *request, int attached, struct sw_reply *reply, int timeout_ms);
+int sw_dataplane_call(int connection, const struct sw_request *request, int attached, struct sw_reply *reply,
+	int timeout_ms);
 
 /* Connects, asks, closes. */
 int sw_dataplane_ask(const char *path, const struct sw_request *request, struct sw_reply *reply, int timeout_ms);

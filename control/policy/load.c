@@ -16,7 +16,8 @@ static const char *syntax_hint(const char *text, size_t bytes, size_t at)
 		at = bytes - 1;
 	while (at && strchr(" \t\r\n", text[at]))
 		at--;
-	const size_t from = at > 2 ? at - 2 : 0, window = bytes - from < 5 ? bytes - from : 5; /* two bytes before and behind */
+	const size_t from = at > 2 ? at - 2 : 0,
+	             window = bytes - from < 5 ? bytes - from : 5; /* two bytes before and behind */
 	if (text[at] == '#' || memmem(text + from, window, "//", 2) || memmem(text + from, window, "/*", 2))
 		return "JSON has no comments; write \"comment\": \"...\", which every object may hold";
 	if (text[at] == '}' || text[at] == ']')
@@ -58,8 +59,8 @@ static void syntax_error(struct sw_report *report, const char *text, size_t byte
 		if (p[0] != '\\' || p[1] != '"')
 			message[used++] = *p;
 	message[used] = 0;
-	struct sw_finding *f =
-		sw_report_add(report, SW_ERROR, path, message, bytes ? syntax_hint(text, bytes, at ? at - 1 : 0) : "the file is empty");
+	struct sw_finding *f = sw_report_add(
+	    report, SW_ERROR, path, message, bytes ? syntax_hint(text, bytes, at ? at - 1 : 0) : "the file is empty");
 	if (f) {
 		f->line = error->line > 0 ? (uint32_t)error->line : 1;
 		f->column = error->column > 0 ? (uint32_t)error->column : 1;
@@ -98,7 +99,8 @@ static json_t *parse(const char *text, size_t bytes, struct sw_report *report)
 		return NULL;
 	}
 	if (too_deep(text, bytes)) {
-		sw_report_error(report, "", "nothing in a configuration needs this", "nests deeper than %d levels", (int)SW_CONFIG_MAX_DEPTH);
+		sw_report_error(report, "", "nothing in a configuration needs this", "nests deeper than %d levels",
+		    (int)SW_CONFIG_MAX_DEPTH);
 		return NULL;
 	}
 	json_t *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
@@ -108,7 +110,7 @@ static json_t *parse(const char *text, size_t bytes, struct sw_report *report)
 }
 
 int sw_load_text(const char *text, size_t bytes, const char *name, const char *directory, struct sw_report *report,
-	struct sw_spec **out)
+    struct sw_spec **out)
 {
 	struct sw_loader l = {.report = report, .directory = directory};
 	int result = -ENOMEM;
@@ -149,7 +151,9 @@ int sw_load_file(const char *path, struct sw_report *report, struct sw_spec **ou
 		return -ENOMEM;
 	int result = sw_read_file(path, &text, &bytes);
 	if (result < 0) {
-		const char *why = result == -EISDIR ? "is no regular file" : result == -EFBIG ? "is larger than 64 MiB" : strerror(-result);
+		const char *why = result == -EISDIR  ? "is no regular file"
+		                  : result == -EFBIG ? "is larger than 64 MiB"
+		                                     : strerror(-result);
 		sw_report_error(report, "", "name the configuration with --config", "cannot be read: %s", why);
 		free(copy);
 		return result == -ENOMEM ? -ENOMEM : -EINVAL;

@@ -24,7 +24,10 @@ int sw_load_file(const char *path, struct sw_report *report, struct sw_spec **ou
 int sw_load_text(const char *text, size_t bytes, const char *name, const char *directory, struct sw_report *report,
 	struct sw_spec **out);
 
-/* A spec as JSON in the shape of seawall.json, every default filled in. `inline_files`: the prefixes of files, not their names. */
+/*
+ * A spec as JSON in the shape of seawall.json, every default filled in. `inline_files`: the prefixes of files, not
+ * their names.
+ */
 json_t *sw_spec_json(const struct sw_spec *spec, bool inline_files);
 
 #endif

@@ -17,7 +17,7 @@ struct sw_loader {
 	bool out_of_memory;
 };
 
-/* Reads a whole regular file. *text ends in a NUL that is not counted. 0 or -errno; -EFBIG: more than SW_CONFIG_MAX_BYTES. */
+/* Reads a whole regular file. *text ends in a NUL not counted. 0 or -errno; -EFBIG: above SW_CONFIG_MAX_BYTES. */
 int sw_read_file(const char *path, char **text, size_t *bytes);
 
 /* Lays the defaults of `object` over `base`. */
@@ -28,7 +28,8 @@ void sw_load_object(struct sw_loader *l, const json_t *json, const struct sw_obj
 void sw_load_prefix_item(struct sw_loader *l, const json_t *json, uint32_t item, struct sw_spec_list *list);
 
 /* An error about the value at l->path. */
-void sw_load_error(struct sw_loader *l, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void sw_load_error(struct sw_loader *l, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Words for a JSON type: "a number". */
 const char *sw_json_type_name(const json_t *json);
 /* Of `names`, the one that is nearest to `wrong` and near enough to be meant, or NULL. */

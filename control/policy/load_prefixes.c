@@ -54,13 +54,14 @@ static const char *hint_for(const struct sw_prefix *prefix, const char *wrong, c
 	char text[SW_PREFIX_TEXT_BYTES];
 	if (strcmp(wrong, "has host bits set") != 0)
 		return prefix_hint;
-	const struct sw_prefix masked = {.address = sw_address_mask(prefix->address, prefix->length), .length = prefix->length};
+	const struct sw_prefix masked = {
+	    .address = sw_address_mask(prefix->address, prefix->length), .length = prefix->length};
 	snprintf(out, SW_PREFIX_TEXT_BYTES + 16, "write %s", sw_prefix_format(&masked, text));
 	return out;
 }
 
 static void add_prefix(struct sw_loader *l, struct sw_spec_list *list, const struct sw_prefix *prefix, uint32_t item,
-	const char *file, uint32_t line)
+    const char *file, uint32_t line)
 {
 	struct sw_spec_prefix *p = sw_list_push(l->arena, list, sizeof(*p));
 	l->out_of_memory |= !p;
@@ -68,7 +69,8 @@ static void add_prefix(struct sw_loader *l, struct sw_spec_list *list, const str
 		*p = (struct sw_spec_prefix){.prefix = *prefix, .item = item, .file = file, .line = line};
 }
 
-static void load_line(struct sw_loader *l, char *line, uint32_t number, const char *file, uint32_t item, struct sw_spec_list *list)
+static void load_line(
+    struct sw_loader *l, char *line, uint32_t number, const char *file, uint32_t item, struct sw_spec_list *list)
 {
 	char hint[SW_PREFIX_TEXT_BYTES + 16], quoted[SW_QUOTED_BYTES], message[400];
 	struct sw_prefix prefix;
@@ -95,7 +97,8 @@ static void load_line(struct sw_loader *l, char *line, uint32_t number, const ch
 	}
 }
 
-static void load_lines(struct sw_loader *l, char *text, size_t bytes, const char *file, uint32_t item, struct sw_spec_list *list)
+static void load_lines(
+    struct sw_loader *l, char *text, size_t bytes, const char *file, uint32_t item, struct sw_spec_list *list)
 {
 	uint32_t number = 1;
 	for (size_t at = 0; at < bytes && !l->out_of_memory; number++) {
@@ -108,7 +111,8 @@ static void load_lines(struct sw_loader *l, char *text, size_t bytes, const char
 		if (l->report->counts[SW_ERROR] >= SW_FINDINGS_MAX)
 			return;
 		if (list->count > SW_PREFIXES_MAX) {
-			sw_load_error(l, "join neighbours into shorter prefixes", "%s: more than %d prefixes", file, (int)SW_PREFIXES_MAX);
+			sw_load_error(
+			    l, "join neighbours into shorter prefixes", "%s: more than %d prefixes", file, (int)SW_PREFIXES_MAX);
 			return;
 		}
 		at += length + 1;
@@ -127,12 +131,14 @@ static void load_prefix_file(struct sw_loader *l, const char *name, uint32_t ite
 	}
 	int result = -ENAMETOOLONG;
 	if (snprintf(path, sizeof(path), "%s%s%s", name[0] == '/' ? "" : l->directory, name[0] == '/' ? "" : "/", name) <
-		(int)sizeof(path))
+	    (int)sizeof(path))
 		result = sw_read_file(path, &text, &bytes);
 	if (result < 0) {
 		sw_load_error(l, "a relative name starts from the folder of the configuration", "file %s: %s",
-			sw_quote(name, strlen(name), quoted),
-			result == -EISDIR ? "is no regular file" : result == -EFBIG ? "is larger than 64 MiB" : strerror(-result));
+		    sw_quote(name, strlen(name), quoted),
+		    result == -EISDIR  ? "is no regular file"
+		    : result == -EFBIG ? "is larger than 64 MiB"
+		                       : strerror(-result));
 		return;
 	}
 	load_lines(l, text, bytes, file, item, list);
@@ -155,7 +161,8 @@ void sw_load_prefix_item(struct sw_loader *l, const json_t *json, uint32_t item,
 	const char *name = json_string_value(json_object_get(json, "file"));
 	const size_t known = 1u + (size_t)json_is_string(json_object_get(json, "comment"));
 	if (!name || json_object_size(json) != known || !name[0])
-		sw_load_error(l, "write a prefix in a string, or {\"file\": \"name\"}", "is neither a prefix nor a file of prefixes");
+		sw_load_error(
+		    l, "write a prefix in a string, or {\"file\": \"name\"}", "is neither a prefix nor a file of prefixes");
 	else
 		load_prefix_file(l, name, item, list);
 }

@@ -106,7 +106,11 @@ static void list_names(const struct sw_field *field, char *out, size_t bytes)
 	size_t used = 0;
 	out[0] = 0;
 	for (const struct sw_field_name *n = field->names; n && n->name && used < bytes; n++)
-		used += (size_t)snprintf(out + used, bytes - used, "%s\"%s\"", n == field->names ? "" : n[1].name ? ", " : " or ", n->name);
+		used += (size_t)snprintf(out + used, bytes - used, "%s\"%s\"",
+		    n == field->names ? ""
+		    : n[1].name       ? ", "
+		                      : " or ",
+		    n->name);
 }
 
 static const struct sw_field_name *name_of(const struct sw_field *field, const json_t *json)
@@ -128,8 +132,9 @@ static void load_integer(struct sw_loader *l, const json_t *json, const struct s
 	char words[128], range[224];
 	const struct sw_field_name *name = name_of(field, json);
 	list_names(field, words, sizeof(words));
-	snprintf(range, sizeof(range), "give a whole number from %" PRId64 " to %" PRId64 "%s%s%s%s", field->min, field->max,
-		field->unit ? " (" : "", field->unit ? field->unit : "", field->unit ? ")" : "", field->names ? ", or " : "");
+	snprintf(range, sizeof(range), "give a whole number from %" PRId64 " to %" PRId64 "%s%s%s%s", field->min,
+	    field->max, field->unit ? " (" : "", field->unit ? field->unit : "", field->unit ? ")" : "",
+	    field->names ? ", or " : "");
 	snprintf(range + strlen(range), sizeof(range) - strlen(range), "%s", words);
 	if (name)
 		put_number(at, name->value);
@@ -152,8 +157,8 @@ static void load_enum(struct sw_loader *l, const json_t *json, const struct sw_f
 	list_names(field, words, sizeof(words));
 	snprintf(hint, sizeof(hint), "give %s", words);
 	if (json_is_string(json))
-		sw_load_error(l, hint, "%s is none of the choices",
-			sw_quote(json_string_value(json), json_string_length(json), quoted));
+		sw_load_error(
+		    l, hint, "%s is none of the choices", sw_quote(json_string_value(json), json_string_length(json), quoted));
 	else
 		sw_load_error(l, hint, "is %s, not one of the words", sw_json_type_name(json));
 }
@@ -169,8 +174,9 @@ static bool is_name(const char *text)
 static void load_string(struct sw_loader *l, const json_t *json, const struct sw_field *field, void *at)
 {
 	char hint[128], quoted[SW_QUOTED_BYTES];
-	snprintf(hint, sizeof(hint), "give %" PRId64 " to %" PRId64 " letters, digits, \"-\", \"_\" or \".\", the first a letter or digit",
-		field->min, field->max);
+	snprintf(hint, sizeof(hint),
+	    "give %" PRId64 " to %" PRId64 " letters, digits, \"-\", \"_\" or \".\", the first a letter or digit",
+	    field->min, field->max);
 	if (!json_is_string(json)) {
 		sw_load_error(l, hint, "is %s, not a string", sw_json_type_name(json));
 		return;
@@ -191,7 +197,8 @@ static void load_mode(struct sw_loader *l, const json_t *json, const struct sw_f
 	const char *text = json_is_string(json) ? json_string_value(json) : "";
 	char *end;
 	const unsigned long mode = strtoul(text, &end, 8);
-	if (strlen(text) < 3 || strlen(text) > 4 || *end || strspn(text, "01234567") != strlen(text) || mode > (unsigned long)field->max)
+	if (strlen(text) < 3 || strlen(text) > 4 || *end || strspn(text, "01234567") != strlen(text) ||
+	    mode > (unsigned long)field->max)
 		sw_load_error(l, "give three octal digits in a string, such as \"0660\"", "is not a file mode");
 	else
 		put_number(at, (int64_t)mode);
@@ -213,7 +220,8 @@ static void load_target(struct sw_loader *l, const json_t *json, struct sw_spec_
 static void load_listen(struct sw_loader *l, const json_t *json, struct sw_spec_listen *at)
 {
 	static const char hint[] = "write a loopback address and a port: \"127.0.0.1:8470\" or \"[::1]:8470\"";
-	static const struct sw_prefix loopback4 = {.address = {{[10] = 0xff, 0xff, 127}}, .length = SW_IPV4_MAPPED_BITS + 8};
+	static const struct sw_prefix loopback4 = {
+	    .address = {{[10] = 0xff, 0xff, 127}}, .length = SW_IPV4_MAPPED_BITS + 8};
 	static const struct sw_prefix loopback6 = {.address = {{[15] = 1}}, .length = 128};
 	struct sw_spec_target target;
 	char quoted[SW_QUOTED_BYTES];
@@ -221,7 +229,7 @@ static void load_listen(struct sw_loader *l, const json_t *json, struct sw_spec_
 	if (!wrong && (target.server.length != 128 || target.port_first != target.port_last))
 		wrong = "is not one address and one port";
 	if (!wrong && !sw_prefix_contains(&loopback4, &target.server.address) &&
-		!sw_prefix_contains(&loopback6, &target.server.address))
+	    !sw_prefix_contains(&loopback6, &target.server.address))
 		wrong = "is not a loopback address: what it shows is for this machine alone";
 	if (wrong) {
 		const char *text = json_is_string(json) ? json_string_value(json) : "";
@@ -233,7 +241,7 @@ static void load_listen(struct sw_loader *l, const json_t *json, struct sw_spec_
 }
 
 static const struct sw_field_name device_kinds[] = {
-	{"pci", SW_DEVICE_PCI, NULL}, {"interface", SW_DEVICE_INTERFACE, NULL}, {"vdev", SW_DEVICE_VDEV, NULL}, {0}};
+    {"pci", SW_DEVICE_PCI, NULL}, {"interface", SW_DEVICE_INTERFACE, NULL}, {"vdev", SW_DEVICE_VDEV, NULL}, {0}};
 
 static const char *device_wrong(uint32_t kind, const char *name)
 {
@@ -243,16 +251,18 @@ static const char *device_wrong(uint32_t kind, const char *name)
 	for (size_t i = 0; i < length; i++)
 		if (name[i] <= ' ' || name[i] > '~')
 			return "holds blanks or characters other than ASCII";
-	if (kind == SW_DEVICE_INTERFACE && (length > 15 || strpbrk(name, "/,:") || !strcmp(name, ".") || !strcmp(name, "..")))
+	if (kind == SW_DEVICE_INTERFACE &&
+	    (length > 15 || strpbrk(name, "/,:") || !strcmp(name, ".") || !strcmp(name, "..")))
 		return "is no name that an interface can have (up to 15 characters, none of / , :)";
 	if (kind == SW_DEVICE_PCI) {
 		unsigned int domain, bus, device, function;
 		int end = 0;
 		if (sscanf(name, "%4x:%2x:%2x.%1u%n", &domain, &bus, &device, &function, &end) != 4 || end != 12 ||
-			(name[end] && name[end] != ','))
+		    (name[end] && name[end] != ','))
 			return "is not a PCI address such as 0000:3b:00.0";
 	}
-	if (kind == SW_DEVICE_VDEV && strncmp(name, "net_", 4) != 0 && strncmp(name, "eth_", 4) != 0 && strncmp(name, "virtio_user", 11) != 0)
+	if (kind == SW_DEVICE_VDEV && strncmp(name, "net_", 4) != 0 && strncmp(name, "eth_", 4) != 0 &&
+	    strncmp(name, "virtio_user", 11) != 0)
 		return "is not a vdev string of a network driver, such as net_pcap0,rx_pcap=in.pcap";
 	return NULL;
 }
@@ -266,7 +276,8 @@ static void load_device(struct sw_loader *l, const json_t *json, struct sw_spec_
 	size_t kinds = 0;
 	char quoted[SW_QUOTED_BYTES];
 	if (json_is_object(json)) {
-		json_object_foreach((json_t *)(uintptr_t)json, key, item) {
+		json_object_foreach((json_t *)(uintptr_t)json, key, item)
+		{
 			if (strcmp(key, "comment") == 0)
 				continue;
 			for (const struct sw_field_name *n = device_kinds; n->name; n++) {
@@ -402,7 +413,8 @@ void sw_load_object(struct sw_loader *l, const json_t *json, const struct sw_obj
 		sw_load_error(l, "put it between { and }", "is %s, not an object", sw_json_type_name(json));
 		return;
 	}
-	json_object_foreach((json_t *)(uintptr_t)json, key, item) {
+	json_object_foreach((json_t *)(uintptr_t)json, key, item)
+	{
 		if (find_field(object, key) || (strcmp(key, "comment") == 0 && json_is_string(item)))
 			continue;
 		sw_path_key(l->path, sizeof(l->path), key, strlen(key));

@@ -7,8 +7,8 @@
 #include "report.h"
 
 enum {
-	DEPTH_MAX = 64,      /* what a configuration nests is far less; deeper values are not looked for */
-	KEY_BYTES = 64,      /* longest key that is compared whole; no key of ours is longer */
+	DEPTH_MAX = 64, /* what a configuration nests is far less; deeper values are not looked for */
+	KEY_BYTES = 64, /* longest key that is compared whole; no key of ours is longer */
 };
 
 struct walk {
@@ -17,7 +17,7 @@ struct walk {
 	uint32_t line;
 	struct sw_position_query *queries;
 	size_t query_count;
-	size_t stop;              /* offset at which the path is wanted */
+	size_t stop; /* offset at which the path is wanted */
 	char path[SW_PATH_BYTES];
 	size_t path_length;
 	unsigned int depth;
@@ -85,9 +85,9 @@ static unsigned int hex4(const char *digits)
 	unsigned int value = 0;
 	for (int i = 0; i < 4; i++) {
 		const char c = digits[i];
-		const unsigned int digit = c >= '0' && c <= '9' ? (unsigned int)(c - '0')
-			: (c | 32) >= 'a' && (c | 32) <= 'f'        ? (unsigned int)((c | 32) - 'a' + 10)
-														: 0;
+		const unsigned int digit = c >= '0' && c <= '9'                 ? (unsigned int)(c - '0')
+		                           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (unsigned int)((c | 32) - 'a' + 10)
+		                                                                : 0;
 		value = value << 4 | digit;
 	}
 	return value;
@@ -131,7 +131,8 @@ static unsigned int escape(struct walk *w)
 		return '?';
 	unsigned int point = hex4(w->text + w->at);
 	w->at += 4;
-	if (point >= 0xd800 && point < 0xdc00 && w->bytes - w->at >= 6 && w->text[w->at] == '\\' && w->text[w->at + 1] == 'u') {
+	if (point >= 0xd800 && point < 0xdc00 && w->bytes - w->at >= 6 && w->text[w->at] == '\\' &&
+	    w->text[w->at + 1] == 'u') {
 		point = 0x10000 + ((point & 0x3ff) << 10) + (hex4(w->text + w->at + 2) & 0x3ff);
 		w->at += 6;
 	}

@@ -53,7 +53,8 @@ static bool greet(struct sw_publisher *p)
 /* Hands over one snapshot. Returns how long to wait before the next step: -1 for the next event. */
 static int publish(struct sw_publisher *p, const struct sw_snapshot_header *snapshot, void *token)
 {
-	const struct sw_request request = {.version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_PUBLISH, .service_slot = SW_NONE};
+	const struct sw_request request = {
+	    .version = SW_MESSAGE_VERSION, .kind = SW_REQUEST_PUBLISH, .service_slot = SW_NONE};
 	struct sw_reply reply;
 	const int memfd = sw_sealed_memfd("seawall-policy", snapshot, snapshot->total_bytes);
 	if (memfd < 0) {
@@ -106,8 +107,11 @@ int sw_publisher_open(const struct sw_publisher_options *options, struct sw_publ
 	int result = -ENOMEM;
 	if (!p)
 		return result;
-	*p = (struct sw_publisher){.owner = options->owner, .wait_ms = options->wait_ms, .retry_ms = options->retry_ms, .wake = -1,
-		.connection = -1};
+	*p = (struct sw_publisher){.owner = options->owner,
+	    .wait_ms = options->wait_ms,
+	    .retry_ms = options->retry_ms,
+	    .wake = -1,
+	    .connection = -1};
 	p->socket_path = strdup(options->socket_path);
 	if (!p->socket_path)
 		goto failed;

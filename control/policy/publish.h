@@ -15,8 +15,8 @@ struct sw_publisher;
 struct sw_publisher_owner {
 	void *context;
 	/*
-	 * What is to be in force, given what the dataplane said last that it has. Returns a snapshot to publish, and a token for
-	 * answered(); or NULL: nothing to do. The snapshot stays valid until answered() has been called.
+	 * What is to be in force, given what the dataplane said last that it has. Returns a snapshot to publish, and a
+	 * token for answered(); or NULL: nothing to do. The snapshot stays valid until answered() has been called.
 	 */
 	const struct sw_snapshot_header *(*wanted)(void *context, uint64_t in_force, void **token);
 	/* The dataplane's answer, or `error` < 0 and no reply: it could not be asked. */

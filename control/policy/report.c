@@ -20,8 +20,8 @@ static void trim(char *text, size_t buffer_bytes)
 	text[length] = 0;
 }
 
-struct sw_finding *sw_report_add(struct sw_report *report, enum sw_severity severity, const char *path,
-	const char *message, const char *hint)
+struct sw_finding *sw_report_add(
+    struct sw_report *report, enum sw_severity severity, const char *path, const char *message, const char *hint)
 {
 	const uint32_t n = report->counts[severity]++;
 	if (n >= SW_FINDINGS_MAX)
@@ -38,7 +38,8 @@ struct sw_finding *sw_report_add(struct sw_report *report, enum sw_severity seve
 	return f;
 }
 
-struct sw_finding *sw_report_error(struct sw_report *report, const char *path, const char *hint, const char *format, ...)
+struct sw_finding *sw_report_error(
+    struct sw_report *report, const char *path, const char *hint, const char *format, ...)
 {
 	char message[256];
 	va_list arguments;
@@ -121,7 +122,7 @@ char *sw_finding_text(const struct sw_finding *f, enum sw_severity severity, cha
 	else if (f->line)
 		snprintf(place, sizeof(place), ":%u", f->line);
 	snprintf(out, out_bytes, "%s%s: %s%s%s%s%s%s", f->file, place, severity == SW_WARNING ? "warning: " : "", f->path,
-		f->path[0] ? ": " : "", f->message, f->hint[0] ? "; " : "", f->hint);
+	    f->path[0] ? ": " : "", f->message, f->hint[0] ? "; " : "", f->hint);
 	return out;
 }
 
@@ -130,12 +131,12 @@ json_t *sw_report_json(const struct sw_report *report, enum sw_severity severity
 	json_t *array = json_array();
 	for (uint32_t i = 0; array && i < kept(report, (int)severity); i++) {
 		const struct sw_finding *f = &report->findings[severity][i];
-		json_t *item = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "severity", severity == SW_ERROR ? "error" : "warning",
-			"file", f->file, "line", (json_int_t)f->line, "column", (json_int_t)f->column, "path", f->path, "message",
-			f->message, "hint", f->hint);
+		json_t *item = json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s}", "severity",
+		    severity == SW_ERROR ? "error" : "warning", "file", f->file, "line", (json_int_t)f->line, "column",
+		    (json_int_t)f->column, "path", f->path, "message", f->message, "hint", f->hint);
 		if (!item) /* a file name need not be UTF-8; it is still a finding */
 			item = json_pack("{s:s, s:I, s:I, s:s}", "severity", severity == SW_ERROR ? "error" : "warning", "line",
-				(json_int_t)f->line, "column", (json_int_t)f->column, "message", "the message cannot be shown as text");
+			    (json_int_t)f->line, "column", (json_int_t)f->column, "message", "the message cannot be shown as text");
 		json_array_append_new(array, item);
 	}
 	return array;
@@ -146,7 +147,10 @@ static size_t letter_bytes(const unsigned char *p, size_t bytes)
 {
 	if (p[0] >= 0x20 && p[0] < 0x7f)
 		return 1;
-	const size_t want = p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	const size_t want = p[0] >= 0xc2 && p[0] < 0xe0   ? 2
+	                    : (p[0] & 0xf0) == 0xe0       ? 3
+	                    : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+	                                                  : 0;
 	if (!want || want > bytes)
 		return 0;
 	for (size_t i = 1; i < want; i++)

@@ -40,8 +40,8 @@ struct sw_report {
 struct sw_finding *sw_report_add(struct sw_report *report, enum sw_severity severity, const char *path,
 	const char *message, const char *hint);
 /* With formats; `hint` may be NULL. */
-struct sw_finding *sw_report_error(struct sw_report *report, const char *path, const char *hint, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+struct sw_finding *sw_report_error(struct sw_report *report, const char *path, const char *hint, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
 struct sw_finding *sw_report_warn(struct sw_report *report, const char *path, const char *hint, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -53,7 +53,7 @@ char *sw_finding_text(const struct sw_finding *finding, enum sw_severity severit
 /* One severity as the JSON array that control.h describes; NULL: out of memory. */
 json_t *sw_report_json(const struct sw_report *report, enum sw_severity severity);
 
-/* `text` between quotes, cut at 60 bytes, everything but printable ASCII and UTF-8 letters escaped: safe in a log or terminal. */
+/* `text` between quotes, cut at 60 bytes, all but printable ASCII and UTF-8 letters escaped: safe to show. */
 enum { SW_QUOTED_BYTES = 280 };
 char *sw_quote(const char *text, size_t bytes, char out[SW_QUOTED_BYTES]);
 

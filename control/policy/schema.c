@@ -19,7 +19,8 @@
 #define SECTION(key_, struct_, member_, object_, ...) \
 	{.key = key_, .type = SW_FIELD_OBJECT, AT(struct_, member_), .object = &object_, __VA_ARGS__}
 #define LIST(key_, struct_, member_, element_, min_, max_, ...) \
-	{.key = key_, .type = SW_FIELD_LIST, .element = element_, AT(struct_, member_), .min = min_, .max = max_, __VA_ARGS__}
+	{.key = key_, .type = SW_FIELD_LIST, .element = element_, AT(struct_, member_), .min = min_, .max = max_, \
+		__VA_ARGS__}
 
 /* ---- boot ------------------------------------------------------------------------------------------------------- */
 
@@ -51,28 +52,32 @@ static const struct sw_object cpu_object = {FIELDS(cpu, "CPU"), .bytes = sizeof(
 
 static const struct sw_field link_fields[] = {
 	{.key = "outside", .type = SW_FIELD_DEVICE, AT(sw_spec_link, outside), .flags = SW_FIELD_REQUIRED,
-		.help = "The end towards the clients and attackers: an interface name (AF_XDP on its queues; the rest of the NIC "
-				"stays with the kernel), or an object with one key: `interface`, `pci` (an address such as 0000:3b:00.0, "
-				"device arguments behind a comma) or `vdev` (a raw DPDK vdev string; `%q` stands for the queue number).",
+		.help = "The end towards the clients and attackers: an interface name (AF_XDP on its queues; the rest of "
+				"the NIC stays with the kernel), or an object with one key: `interface`, `pci` (an address such as "
+				"0000:3b:00.0, device arguments behind a comma) or `vdev` (a raw DPDK vdev string; `%q` stands for "
+				"the queue number).",
 		.example = "\"eth0\""},
 	{.key = "inside", .type = SW_FIELD_DEVICE, AT(sw_spec_link, inside), .flags = SW_FIELD_REQUIRED,
-		.help = "The end towards the protected servers; written like `outside`.", .example = "{\"pci\": \"0000:3b:00.1\"}"},
+		.help = "The end towards the protected servers; written like `outside`.",
+		.example = "{\"pci\": \"0000:3b:00.1\"}"},
 };
 OBJECT(link, "Link", sw_spec_link);
 
 static const struct sw_field boot_fields[] = {
-	{.key = "instance", .type = SW_FIELD_STRING, AT(sw_spec_boot, instance), .min = 1, .max = 31, .default_text = "\"seawall\"",
-		.help = "Names the runtime and state directories and the shared files, so that several boxes on one machine do not "
-				"meet. Letters, digits, `-`, `_` and `.`; begins with a letter or digit."},
-	LIST("links", sw_spec_boot, links, SW_FIELD_OBJECT, 1, SW_LINKS_MAX, .object = &link_object, .flags = SW_FIELD_REQUIRED,
+	{.key = "instance", .type = SW_FIELD_STRING, AT(sw_spec_boot, instance), .min = 1, .max = 31,
+		.default_text = "\"seawall\"",
+		.help = "Names the runtime and state directories and the shared files, so that several boxes on one "
+				"machine do not meet. Letters, digits, `-`, `_` and `.`; begins with a letter or digit."},
+	LIST("links", sw_spec_boot, links, SW_FIELD_OBJECT, 1, SW_LINKS_MAX, .object = &link_object,
+		.flags = SW_FIELD_REQUIRED,
 		.help = "The wires through the box. What comes in at one end and may pass leaves at the other.",
 		.example = "[{\"outside\": \"eth0\", \"inside\": \"eth1\"}]"),
 	NUMBER("workers", sw_spec_boot, workers, NULL, 1, SW_WORKERS_MAX, 1,
-		.help = "Threads that move packets, one queue pair of each link each. An AF_XDP interface must have at least as many "
-				"queues."),
+		.help = "Threads that move packets, one queue pair of each link each. An AF_XDP interface must have at "
+				"least as many queues."),
 	LIST("cores", sw_spec_boot, cores, SW_FIELD_INTEGER, 0, SW_WORKERS_MAX, .object = &cpu_object, .default_text = "[]",
-		.help = "The CPU of each worker, in order. Empty: the highest CPUs that the daemon may run on, since the kernel "
-				"prefers the lowest for its own work.", .example = "[2, 3]"),
+		.help = "The CPU of each worker, in order. Empty: the highest CPUs that the daemon may run on, since the "
+				"kernel prefers the lowest for its own work.", .example = "[2, 3]"),
 	NUMBER("housekeeping_core", sw_spec_boot, housekeeping_core, NULL, 0, 1023, SW_NONE, .names = core_names,
 		.help = "The CPU of the housekeeping thread. Never one of `cores`, unless there is no other."),
 	CHOICE("hugepages", sw_spec_boot, hugepages, hugepages_names, SW_HUGEPAGES_AUTO,
@@ -84,16 +89,19 @@ static const struct sw_field boot_fields[] = {
 	NUMBER("heartbeat_timeout_ms", sw_spec_boot, heartbeat_timeout_ms, "milliseconds", 10, 60000, 500,
 		.help = "A worker that has not stamped its heartbeat for this long counts as hung, and `fail` applies."),
 	NUMBER("idle_sleep_us", sw_spec_boot, idle_sleep_us, "microseconds", 0, 100000, 1000,
-		.help = "Longest sleep of a worker that has nothing to do. It wakes when a packet comes. 0: it polls without rest."),
+		.help = "Longest sleep of a worker that has nothing to do. It wakes when a packet comes. 0: it polls "
+				"without rest."),
 	NUMBER("mbufs", sw_spec_boot, mbufs, "packets", 1024, 4194304, 0, .names = mbuf_names,
-		.help = "Packet buffers per worker. They must cover the descriptors of its queues and its share of `held_packets`.",
+		.help = "Packet buffers per worker. They must cover the descriptors of its queues and its share of "
+				"`held_packets`.",
 		.example = "32768"),
 	NUMBER("rx_descriptors", sw_spec_boot, rx_descriptors, "packets", 64, 32768, 2048,
 		.help = "Receive ring of each queue: how long a worker may be busy before packets are missed."),
-	NUMBER("tx_descriptors", sw_spec_boot, tx_descriptors, "packets", 64, 32768, 2048, .help = "Transmit ring of each queue."),
+	NUMBER("tx_descriptors", sw_spec_boot, tx_descriptors, "packets", 64, 32768, 2048,
+		.help = "Transmit ring of each queue."),
 	NUMBER("flows", sw_spec_boot, flows, "connections", 1024, 268435456, 262144,
-		.help = "Connections that the whole box can follow at one time, proxied and native. Shared out evenly to the workers, "
-				"like the three tables below."),
+		.help = "Connections that the whole box can follow at one time, proxied and native. Shared out evenly to "
+				"the workers, like the three tables below."),
 	NUMBER("source_records", sw_spec_boot, source_records, "records", 256, 67108864, 65536,
 		.help = "Sources for which evidence is kept: proven ones, and those that claim much."),
 	NUMBER("limiter_entries", sw_spec_boot, limiter_entries, "entries", 1024, 1073741824, 1048576,
@@ -111,16 +119,20 @@ OBJECT(boot, "Boot: devices and table sizes", sw_spec_boot);
 /* ---- control ---------------------------------------------------------------------------------------------------- */
 
 static const struct sw_field control_fields[] = {
-	LIST("listen", sw_spec_control, listen, SW_FIELD_LISTEN, 0, 8, .default_text = "[\"127.0.0.1:8470\", \"[::1]:8470\"]",
-		.help = "Loopback addresses and ports where everybody on the machine may read over HTTP. Changing anything needs the "
-				"Unix socket. Empty: the Unix socket alone. Needs a restart of the control daemon, not of the dataplane."),
+	LIST("listen", sw_spec_control, listen, SW_FIELD_LISTEN, 0, 8,
+		.default_text = "[\"127.0.0.1:8470\", \"[::1]:8470\"]",
+		.help = "Loopback addresses and ports where everybody on the machine may read over HTTP. Changing anything "
+				"needs the Unix socket. Empty: the Unix socket alone. Needs a restart of the control daemon, not "
+				"of the dataplane."),
 	{.key = "socket_mode", .type = SW_FIELD_MODE, AT(sw_spec_control, socket_mode), .initial = 0660, .max = 0777,
 		.help = "File mode of the Unix socket, in octal: who may change the policy.", .example = "\"0600\""},
-	{.key = "socket_group", .type = SW_FIELD_STRING, AT(sw_spec_control, socket_group), .max = 31, .default_text = "\"\"",
+	{.key = "socket_group", .type = SW_FIELD_STRING, AT(sw_spec_control, socket_group), .max = 31,
+		.default_text = "\"\"",
 		.help = "Group that owns the Unix socket. Empty: the group of the process.", .example = "\"noc\""},
 	NUMBER("sample_interval_ms", sw_spec_control, sample_interval_ms, "milliseconds", 100, 60000, 1000,
 		.help = "How often counters are read for rates and for the live stream."),
-	NUMBER("history_s", sw_spec_control, history_s, "seconds", 10, 86400, 300, .help = "How far back samples are kept."),
+	NUMBER("history_s", sw_spec_control, history_s, "seconds", 10, 86400, 300,
+		.help = "How far back samples are kept."),
 };
 OBJECT(control, "Control daemon", sw_spec_control);
 
@@ -133,43 +145,48 @@ static const struct sw_field_name fragment_names[] = {
 };
 
 static const struct sw_field level_fields[] = {
-	NUMBER("ipv4", sw_spec_level, ipv4_length, "bits", 0, 32, 24, .help = "Prefix length for IPv4.", .flags = SW_FIELD_REQUIRED),
-	NUMBER("ipv6", sw_spec_level, ipv6_length, "bits", 0, 128, 64, .help = "Prefix length for IPv6.", .flags = SW_FIELD_REQUIRED),
+	NUMBER("ipv4", sw_spec_level, ipv4_length, "bits", 0, 32, 24, .help = "Prefix length for IPv4.",
+		.flags = SW_FIELD_REQUIRED),
+	NUMBER("ipv6", sw_spec_level, ipv6_length, "bits", 0, 128, 64, .help = "Prefix length for IPv6.",
+		.flags = SW_FIELD_REQUIRED),
 };
 OBJECT(level, "Prefix level", sw_spec_level);
 
 static const struct sw_field global_fields[] = {
-	LIST("prefix_levels", sw_spec_global, prefix_levels, SW_FIELD_OBJECT, 0, SW_PREFIX_LEVELS - 1, .object = &level_object,
+	LIST("prefix_levels", sw_spec_global, prefix_levels, SW_FIELD_OBJECT, 0, SW_PREFIX_LEVELS - 1,
+		.object = &level_object,
 		.default_text = "[{\"ipv4\": 24, \"ipv6\": 64}, {\"ipv4\": 16, \"ipv6\": 48}]",
-		.help = "The prefixes of a source that have budgets of their own, beyond the source itself (/32 and /128). Each level "
-				"is shorter than the one before; `limits.prefixes` of a service follow the same order."),
+		.help = "The prefixes of a source that have budgets of their own, beyond the source itself (/32 and /128). "
+				"Each level is shorter than the one before; `limits.prefixes` of a service follow the same order."),
 	CHOICE("fragments", sw_spec_global, fragments, fragment_names, SW_FRAGMENTS_PASS,
 		.help = "What happens to later fragments towards a protected address."),
 	NUMBER("answers_per_source_per_s", sw_spec_global, answers_per_source_per_s, "answers per second", 0, 10000000, 200,
-		.help = "Reflection cap: SYN-ACKs and RSTs that one claimed source address can be sent, whatever the limits say. 0: no "
-				"cap, and the box can be made to flood a third party."),
+		.help = "Reflection cap: SYN-ACKs and RSTs that one claimed source address can be sent, whatever the "
+				"limits say. 0: no cap, and the box can be made to flood a third party."),
 	NUMBER("answers_per_source_burst", sw_spec_global, answers_per_source_burst, "answers", 0, 10000000, 0,
 		.default_text = "twice `answers_per_source_per_s`, at least 10", .help = "Depth of that bucket."),
-	NUMBER("answers_per_prefix_per_s", sw_spec_global, answers_per_prefix_per_s, "answers per second", 0, 10000000, 5000,
+	NUMBER("answers_per_prefix_per_s", sw_spec_global, answers_per_prefix_per_s, "answers per second", 0, 10000000,
+		5000,
 		.help = "The same for a claimed prefix of level 1. 0: no cap."),
 	NUMBER("answers_per_prefix_burst", sw_spec_global, answers_per_prefix_burst, "answers", 0, 10000000, 0,
 		.default_text = "twice `answers_per_prefix_per_s`, at least 10", .help = "Depth of that bucket."),
 	NUMBER("rst_per_s", sw_spec_global, rst_per_s, "RSTs per second", 0, 10000000, 1000,
 		.help = "RSTs of the box's own accord, per worker. 0: none are sent, and a refused client gets silence."),
 	NUMBER("adopt_s", sw_spec_global, adopt_s, "seconds", 0, 86400, 30,
-		.help = "For this long after its start the dataplane lets ACKs of unknown connections pass, so that those which are "
-				"older than the box survive. 0: never."),
+		.help = "For this long after its start the dataplane lets ACKs of unknown connections pass, so that those "
+				"which are older than the box survive. 0: never."),
 	NUMBER("adopt_per_s", sw_spec_global, adopt_per_s, "packets per second", 0, 100000000, 10000,
 		.help = "At most so many of them, per worker."),
 	NUMBER("held_packets_per_flow", sw_spec_global, held_pkts_per_flow, "packets", 0, 64, 4,
-		.help = "Packets of early client data held for one connection while its server answers. 0: none; clients send again."),
+		.help = "Packets of early client data held for one connection while its server answers. 0: none; clients "
+				"send again."),
 	NUMBER("held_bytes_per_flow", sw_spec_global, held_bytes_per_flow, "bytes", 0, 65535, 8192,
 		.help = "Bytes of the same."),
 	NUMBER("server_syn_retries", sw_spec_global, server_syn_retries, NULL, 0, 7, 3,
 		.help = "SYNs sent to a server after the first. The wait is one second and doubles with each."),
 	NUMBER("idle_established_s", sw_spec_global, idle_established_s, "seconds", 10, 2592000, 7440,
-		.help = "An established connection that has been silent for this long is forgotten. The default is more than the two "
-				"hours after which Linux sends its first keep-alive (RFC 5382, REQ-5)."),
+		.help = "An established connection that has been silent for this long is forgotten. The default is more "
+				"than the two hours after which Linux sends its first keep-alive (RFC 5382, REQ-5)."),
 	NUMBER("idle_embryonic_s", sw_spec_global, idle_embryonic_s, "seconds", 1, 3600, 30,
 		.help = "Likewise for one whose handshake is not complete."),
 	NUMBER("idle_closing_s", sw_spec_global, idle_closing_s, "seconds", 1, 3600, 60,
@@ -184,7 +201,8 @@ OBJECT(global, "Box-wide policy", sw_spec_global);
 #define LIMIT_FIELDS(syn_, conn_, concurrent_) \
 	NUMBER("syn_per_s", sw_spec_limits, syn_per_s, "SYNs per second", 0, 100000000, syn_, \
 		.help = "SYNs answered with a cookie. 0: no limit."), \
-	NUMBER("syn_burst", sw_spec_limits, syn_burst, "SYNs", 0, 100000000, 0, .default_text = "twice `syn_per_s`, at least 10", \
+	NUMBER("syn_burst", sw_spec_limits, syn_burst, "SYNs", 0, 100000000, 0, \
+		.default_text = "twice `syn_per_s`, at least 10", \
 		.help = "How many at once after a pause."), \
 	NUMBER("conn_per_s", sw_spec_limits, conn_per_s, "connections per second", 0, 100000000, conn_, \
 		.help = "New connections that proved themselves. 0: no limit."), \
@@ -200,8 +218,10 @@ OBJECT(limit, "Limits", sw_spec_limits);
 
 static const struct sw_field service_limit_fields[] = {
 	SECTION("source", sw_spec_service, limits.source, source_limit_object, .help = "For each source address."),
-	LIST("prefixes", sw_spec_service, limits.prefixes, SW_FIELD_OBJECT, 0, SW_PREFIX_LEVELS - 1, .object = &limit_object,
-		.default_text = "[]", .help = "For each prefix of a level, in the order of `global.prefix_levels`: the first is for level 1.",
+	LIST("prefixes", sw_spec_service, limits.prefixes, SW_FIELD_OBJECT, 0, SW_PREFIX_LEVELS - 1,
+		.object = &limit_object,
+		.default_text = "[]",
+		.help = "For each prefix of a level, in the order of `global.prefix_levels`: the first is for level 1.",
 		.example = "[{\"syn_per_s\": 500, \"conn_per_s\": 200}]"),
 	SECTION("total", sw_spec_service, limits.total, limit_object, .help = "For the service as a whole."),
 };
@@ -252,8 +272,11 @@ static const struct sw_field backend_fields[] = {
 	NUMBER("window_scale", sw_spec_backend, window_scale, NULL, 0, 14, SW_BACKEND_LEARN, .names = window_scale_names,
 		.help = "Window scale (RFC 7323) promised.", .example = "7"),
 	CHOICE("sack", sw_spec_backend, sack, ability_names, SW_BACKEND_LEARN, .help = "Whether SACK is promised."),
-	CHOICE("timestamps", sw_spec_backend, timestamps, ability_names, SW_BACKEND_LEARN, .help = "Whether timestamps are promised."),
-	CHOICE("ecn", sw_spec_backend, ecn, ability_names, SW_BACKEND_LEARN, .help = "Whether ECN is promised."),
+	CHOICE("timestamps", sw_spec_backend, timestamps, ability_names, SW_BACKEND_LEARN,
+		.help = "Whether timestamps are promised."),
+	CHOICE("ecn", sw_spec_backend, ecn, ability_names, SW_BACKEND_LEARN, 
+		.help = "Whether ECN is promised. It is learned only while the service is quiet: an armed box offers a server "
+				"no more than it promised the client."),
 };
 OBJECT(backend, "Backend", sw_spec_backend);
 
@@ -270,13 +293,14 @@ static const struct sw_object block_object = {FIELDS(block, "Blocks"), .bytes = 
 		.help = "Mode `auto`: the service arms when it receives at least so many."), \
 	NUMBER("stop_syn_per_s", sw_spec_service, stop_syn_per_s, "SYNs per second", 0, 100000000, 0, \
 		.default_text = "half of `start_syn_per_s`", \
-		.help = "Mode `auto`: it disarms when it has received fewer for `hold_s`. Less than `start_syn_per_s`, so that it " \
-				"does not flap."), \
+		.help = "Mode `auto`: it disarms when it has received fewer for `hold_s`. Less than `start_syn_per_s`, so " \
+				"that it does not flap."), \
 	NUMBER("hold_s", sw_spec_service, hold_s, "seconds", 1, 86400, 30, .help = "See `stop_syn_per_s`."), \
 	CHOICE("refuse", sw_spec_service, refuse, refuse_names, SW_REFUSE_DROP, \
 		.help = "What a client over a limit, or blocked, gets."), \
 	CHOICE("tcp_auth", sw_spec_service, tcp_auth, tcp_auth_names, SW_TCP_AUTH_REFUSE, \
-		.help = "SYNs with TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) while armed: these connections cannot be proxied."), \
+		.help = "SYNs with TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) while armed: these connections cannot be " \
+				"proxied."), \
 	SECTION("backend", sw_spec_service, backend, backend_object, \
 		.help = "What the box promises in the server's name. What is learned fits; set only what you know better."), \
 	{.key = "limits", .type = SW_FIELD_OBJECT, .offset = 0, .object = &service_limit_object, \
@@ -285,12 +309,14 @@ static const struct sw_object block_object = {FIELDS(block, "Blocks"), .bytes = 
 		.help = "Blocks that the dataplane sets by itself, on proven sources alone."}
 
 static const struct sw_field service_fields[] = {
-	{.key = "name", .type = SW_FIELD_STRING, AT(sw_spec_service, name), .min = 1, .max = SW_NAME_BYTES - 1, .flags = SW_FIELD_REQUIRED,
-		.help = "Unique. Counters follow the name over reloads. Letters, digits, `-`, `_` and `.`; begins with a letter or digit.",
+	{.key = "name", .type = SW_FIELD_STRING, AT(sw_spec_service, name), .min = 1, .max = SW_NAME_BYTES - 1,
+		.flags = SW_FIELD_REQUIRED,
+		.help = "Unique. Counters follow the name over reloads. Letters, digits, `-`, `_` and `.`; begins with a "
+				"letter or digit.",
 		.example = "\"tracker\""},
 	LIST("targets", sw_spec_service, targets, SW_FIELD_TARGET, 1, SW_TARGETS_MAX, .flags = SW_FIELD_REQUIRED,
-		.help = "What it consists of: servers (addresses or prefixes) with a TCP port or a range of ports. Where targets of "
-				"several services hold a packet, the longest prefix wins, then the narrowest range.",
+		.help = "What it consists of: servers (addresses or prefixes) with a TCP port or a range of ports. Where "
+				"targets of several services hold a packet, the longest prefix wins, then the narrowest range.",
 		.example = "[\"10.20.0.10:20000\", \"[fd00:20::10]:20000\", \"10.20.0.0/24:6881-6889\"]"),
 	SERVICE_FIELDS,
 };
@@ -303,7 +329,8 @@ OBJECT(service_default, "Service defaults", sw_spec_service);
 /* ---- groups and lists ------------------------------------------------------------------------------------------- */
 
 static const struct sw_field group_fields[] = {
-	{.key = "name", .type = SW_FIELD_STRING, AT(sw_spec_group, name), .min = 1, .max = SW_NAME_BYTES - 1, .flags = SW_FIELD_REQUIRED,
+	{.key = "name", .type = SW_FIELD_STRING, AT(sw_spec_group, name), .min = 1, .max = SW_NAME_BYTES - 1,
+		.flags = SW_FIELD_REQUIRED,
 		.help = "Unique; written like the name of a service.", .example = "\"hosting-company\""},
 	LIST("prefixes", sw_spec_group, prefixes, SW_FIELD_PREFIX, 1, SW_PREFIXES_MAX, .flags = SW_FIELD_REQUIRED,
 		.help = "Its members. Where prefixes of several groups hold a source, the longest one decides.",
@@ -315,19 +342,21 @@ OBJECT(group, "Group", sw_spec_group);
 
 static const struct sw_field root_fields[] = {
 	SECTION("boot", sw_spec, boot, boot_object, .flags = SW_FIELD_REQUIRED,
-		.help = "Devices, workers and table sizes. A change here needs a restart of the dataplane; the rest of the file is put "
-				"in force at once, and the daemon says so."),
+		.help = "Devices, workers and table sizes. A change here needs a restart of the dataplane; the rest of the "
+				"file is put in force at once, and the daemon says so."),
 	SECTION("control", sw_spec, control, control_object, .help = "The control daemon itself."),
 	SECTION("global", sw_spec, global, global_object, .help = "What holds for all services."),
 	SECTION("service_defaults", sw_spec, service_defaults, service_default_object,
-		.help = "What a service has that does not say otherwise. Takes the keys of a service except `name` and `targets`."),
-	LIST("services", sw_spec, services, SW_FIELD_OBJECT, 0, SW_SERVICES_MAX, .object = &service_object, .default_text = "[]",
+		.help = "What a service has that does not say otherwise. Takes the keys of a service except `name` and "
+				"`targets`."),
+	LIST("services", sw_spec, services, SW_FIELD_OBJECT, 0, SW_SERVICES_MAX, .object = &service_object,
+		.default_text = "[]",
 		.help = "The protected services. Everything else is forwarded untouched."),
 	LIST("groups", sw_spec, groups, SW_FIELD_OBJECT, 0, SW_GROUPS_MAX, .object = &group_object, .default_text = "[]",
 		.help = "Prefixes that share a budget: one company, one country, one reseller."),
 	LIST("allow", sw_spec, allow, SW_FIELD_PREFIX, 0, SW_PREFIXES_MAX, .default_text = "[]",
-		.help = "Sources that pass as if unprotected. The longest prefix that holds a source decides between `allow`, `deny` "
-				"and blocks; at equal length a block wins, then `deny`.",
+		.help = "Sources that pass as if unprotected. The longest prefix that holds a source decides between "
+				"`allow`, `deny` and blocks; at equal length a block wins, then `deny`.",
 		.example = "[\"192.0.2.7\", {\"file\": \"allow.txt\"}]"),
 	LIST("deny", sw_spec, deny, SW_FIELD_PREFIX, 0, SW_PREFIXES_MAX, .default_text = "[]",
 		.help = "Sources that are dropped, in XDP where there is XDP.", .example = "[{\"file\": \"deny.txt\"}]"),

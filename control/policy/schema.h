@@ -30,8 +30,8 @@ enum sw_field_type {
 enum { SW_FIELD_REQUIRED = 1 };
 
 /*
- * Limits of a source that nobody set. Generous: many people share an address behind a carrier's NAT, and cookies alone stop
- * what is forged. check.c does not warn of these, as it would of a wide limit that somebody wrote.
+ * Limits of a source that nobody set. Generous: many people share an address behind a carrier's NAT, and cookies alone
+ * stop what is forged. check_policy.c does not warn of these, as it would of a wide limit that somebody wrote.
  */
 enum { SW_SOURCE_SYN_PER_S = 100, SW_SOURCE_CONN_PER_S = 50 };
 

@@ -21,8 +21,8 @@ static void definition_name(const struct sw_object *object, char out[64])
 
 static json_t *description(const struct sw_field *field)
 {
-	json_t *text = json_sprintf("%s%s%s%s", field->help, field->unit ? " Unit: " : "", field->unit ? field->unit : "",
-		field->unit ? "." : "");
+	json_t *text = json_sprintf(
+	    "%s%s%s%s", field->help, field->unit ? " Unit: " : "", field->unit ? field->unit : "", field->unit ? "." : "");
 	return text;
 }
 
@@ -52,14 +52,16 @@ static json_t *object_body(const struct sw_object *object, json_t *definitions)
 		if (value)
 			json_object_set_new(schema, "default", value);
 		if (field->example)
-			json_object_set_new(schema, "examples", json_pack("[o]", json_loads(field->example, JSON_DECODE_ANY, NULL)));
+			json_object_set_new(
+			    schema, "examples", json_pack("[o]", json_loads(field->example, JSON_DECODE_ANY, NULL)));
 		json_object_set_new(properties, field->key, schema);
 		if (field->flags & SW_FIELD_REQUIRED)
 			json_array_append_new(required, json_string(field->key));
 	}
-	json_object_set_new(properties, "comment", json_pack("{s:s, s:s}", "type", "string", "description", "For people; ignored."));
+	json_object_set_new(
+	    properties, "comment", json_pack("{s:s, s:s}", "type", "string", "description", "For people; ignored."));
 	json_t *body = json_pack("{s:s, s:s, s:o, s:b}", "title", object->title, "type", "object", "properties", properties,
-		"additionalProperties", 0);
+	    "additionalProperties", 0);
 	if (json_array_size(required))
 		json_object_set(body, "required", required);
 	json_decref(required);
@@ -87,7 +89,8 @@ static json_t *names_schema(const struct sw_field *field)
 
 static json_t *integer_schema(const struct sw_field *field)
 {
-	json_t *number = json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)field->min, "maximum", (json_int_t)field->max);
+	json_t *number = json_pack(
+	    "{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)field->min, "maximum", (json_int_t)field->max);
 	return field->names ? json_pack("{s:[o, o]}", "anyOf", number, names_schema(field)) : number;
 }
 
@@ -97,8 +100,8 @@ static json_t *device_schema(void)
 	static const char *const kinds[] = {"interface", "pci", "vdev"};
 	for (size_t i = 0; i < 3; i++)
 		json_array_append_new(choices,
-			json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s], s:b}", "type", "object", "properties", kinds[i], "type", "string", "comment",
-				"type", "string", "required", kinds[i], "additionalProperties", 0));
+		    json_pack("{s:s, s:{s:{s:s}, s:{s:s}}, s:[s], s:b}", "type", "object", "properties", kinds[i], "type",
+		        "string", "comment", "type", "string", "required", kinds[i], "additionalProperties", 0));
 	return json_pack("{s:o}", "anyOf", choices);
 }
 
@@ -111,26 +114,28 @@ static json_t *value_schema(const struct sw_field *field, uint8_t type, json_t *
 		return names_schema(field);
 	case SW_FIELD_STRING:
 		return json_pack("{s:s, s:I, s:I, s:s}", "type", "string", "minLength", (json_int_t)field->min, "maxLength",
-			(json_int_t)field->max, "pattern", "^([A-Za-z0-9][A-Za-z0-9_.-]*)?$");
+		    (json_int_t)field->max, "pattern", "^([A-Za-z0-9][A-Za-z0-9_.-]*)?$");
 	case SW_FIELD_MODE:
 		return json_pack("{s:s, s:s}", "type", "string", "pattern", "^0?[0-7]{3}$");
 	case SW_FIELD_OBJECT:
 		return reference(field->object, definitions);
 	case SW_FIELD_LIST: {
 		const struct sw_field *item = field->element == SW_FIELD_INTEGER ? &field->object->fields[0] : field;
-		return json_pack("{s:s, s:o, s:I, s:I}", "type", "array", "items", value_schema(item, field->element, definitions), "minItems",
-			(json_int_t)field->min, "maxItems", (json_int_t)field->max);
+		return json_pack("{s:s, s:o, s:I, s:I}", "type", "array", "items",
+		    value_schema(item, field->element, definitions), "minItems", (json_int_t)field->min, "maxItems",
+		    (json_int_t)field->max);
 	}
 	case SW_FIELD_DEVICE:
 		return device_schema();
 	case SW_FIELD_TARGET:
-		return json_pack("{s:s, s:s}", "type", "string", "pattern", "^([0-9./]+|\\[[0-9A-Fa-f:./]+\\]):[0-9]+(-[0-9]+)?$");
+		return json_pack(
+		    "{s:s, s:s}", "type", "string", "pattern", "^([0-9./]+|\\[[0-9A-Fa-f:./]+\\]):[0-9]+(-[0-9]+)?$");
 	case SW_FIELD_LISTEN:
 		return json_pack("{s:s, s:s}", "type", "string", "pattern", "^(127\\.[0-9.]+|\\[::1\\]):[0-9]+$");
 	default: /* SW_FIELD_PREFIX */
-		return json_pack("{s:[{s:s, s:s}, {s:s, s:{s:{s:s, s:i}, s:{s:s}}, s:[s], s:b}]}", "anyOf", "type", "string", "pattern",
-			"^[0-9A-Fa-f:.]+(/[0-9]+)?$", "type", "object", "properties", "file", "type", "string", "minLength", 1, "comment", "type",
-			"string", "required", "file", "additionalProperties", 0);
+		return json_pack("{s:[{s:s, s:s}, {s:s, s:{s:{s:s, s:i}, s:{s:s}}, s:[s], s:b}]}", "anyOf", "type", "string",
+		    "pattern", "^[0-9A-Fa-f:.]+(/[0-9]+)?$", "type", "object", "properties", "file", "type", "string",
+		    "minLength", 1, "comment", "type", "string", "required", "file", "additionalProperties", 0);
 	}
 }
 
@@ -138,9 +143,11 @@ int sw_schema_print_schema(FILE *to)
 {
 	json_t *definitions = json_object();
 	json_t *body = object_body(&sw_schema_root, definitions);
-	json_t *schema = json_pack("{s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "$id", "seawall.schema.json");
-	const bool good = schema && json_object_update(schema, body) == 0 && json_object_set(schema, "$defs", definitions) == 0 &&
-		json_dumpf(schema, to, JSON_INDENT(2)) == 0 && fputc('\n', to) != EOF;
+	json_t *schema = json_pack(
+	    "{s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "$id", "seawall.schema.json");
+	const bool good = schema && json_object_update(schema, body) == 0 &&
+	                  json_object_set(schema, "$defs", definitions) == 0 &&
+	                  json_dumpf(schema, to, JSON_INDENT(2)) == 0 && fputc('\n', to) != EOF;
 	json_decref(schema);
 	json_decref(body);
 	json_decref(definitions);

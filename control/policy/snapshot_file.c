@@ -28,9 +28,10 @@ uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
 static struct sw_service_names *copy_names(const struct sw_region *region, uint64_t bytes)
 {
 	const uint64_t room = bytes >= sizeof(*region) ? bytes - sizeof(*region) : 0;
-	if (!room || region->magic != SW_REGION_MAGIC || region->version != SW_REGION_VERSION || region->layout_bytes != sizeof(*region) ||
-		region->services_max > SW_SERVICES_MAX || region->service_offset > bytes ||
-		region->services_max > (bytes - region->service_offset) / sizeof(struct sw_service_state))
+	if (!room || region->magic != SW_REGION_MAGIC || region->version != SW_REGION_VERSION ||
+	    region->layout_bytes != sizeof(*region) || region->services_max > SW_SERVICES_MAX ||
+	    region->service_offset > bytes ||
+	    region->services_max > (bytes - region->service_offset) / sizeof(struct sw_service_state))
 		return NULL;
 	const struct sw_service_state *services = sw_region_services(region);
 	struct sw_service_names *names = calloc(1, sizeof(*names) + (size_t)region->services_max * SW_NAME_BYTES);
@@ -61,14 +62,14 @@ struct sw_service_names *sw_running_services(const char *region_path)
 }
 
 static const uint32_t element_bytes[SW_SECTION_COUNT] = {
-	[SW_SECTION_BOOT] = sizeof(struct sw_boot),
-	[SW_SECTION_LINKS] = sizeof(struct sw_link),
-	[SW_SECTION_GLOBAL] = sizeof(struct sw_global),
-	[SW_SECTION_SERVICES] = sizeof(struct sw_service),
-	[SW_SECTION_TARGETS] = sizeof(struct sw_target),
-	[SW_SECTION_GROUPS] = sizeof(struct sw_group),
-	[SW_SECTION_PREFIXES] = sizeof(struct sw_prefix_rule),
-	[SW_SECTION_STRINGS] = 1,
+    [SW_SECTION_BOOT] = sizeof(struct sw_boot),
+    [SW_SECTION_LINKS] = sizeof(struct sw_link),
+    [SW_SECTION_GLOBAL] = sizeof(struct sw_global),
+    [SW_SECTION_SERVICES] = sizeof(struct sw_service),
+    [SW_SECTION_TARGETS] = sizeof(struct sw_target),
+    [SW_SECTION_GROUPS] = sizeof(struct sw_group),
+    [SW_SECTION_PREFIXES] = sizeof(struct sw_prefix_rule),
+    [SW_SECTION_STRINGS] = 1,
 };
 
 static bool names_readable(const struct sw_snapshot_header *s)
@@ -92,21 +93,22 @@ bool sw_snapshot_readable(const void *data, uint64_t bytes)
 {
 	const struct sw_snapshot_header *s = data;
 	if (bytes < sizeof(*s) || (uintptr_t)data % _Alignof(struct sw_snapshot_header) || s->magic != SW_SNAPSHOT_MAGIC ||
-		s->version != SW_SNAPSHOT_VERSION || s->header_bytes != sizeof(*s) || s->total_bytes != bytes ||
-		bytes > SW_SNAPSHOT_MAX_BYTES)
+	    s->version != SW_SNAPSHOT_VERSION || s->header_bytes != sizeof(*s) || s->total_bytes != bytes ||
+	    bytes > SW_SNAPSHOT_MAX_BYTES)
 		return false;
 	for (int i = 0; i < SW_SECTION_COUNT; i++) {
 		const struct sw_section *section = &s->sections[i];
 		if (section->element_bytes != element_bytes[i] || section->offset % 8 || section->offset < sizeof(*s) ||
-			section->offset > bytes || section->count > (bytes - section->offset) / section->element_bytes)
+		    section->offset > bytes || section->count > (bytes - section->offset) / section->element_bytes)
 			return false;
 	}
 	return s->sections[SW_SECTION_BOOT].count == 1 && s->sections[SW_SECTION_GLOBAL].count == 1 && names_readable(s) &&
-		s->checksum == sw_snapshot_checksum(s + 1, bytes - sizeof(*s));
+	       s->checksum == sw_snapshot_checksum(s + 1, bytes - sizeof(*s));
 }
 
 bool sw_snapshot_same(const struct sw_snapshot_header *a, const struct sw_snapshot_header *b)
 {
-	return a->total_bytes == b->total_bytes && a->checksum == b->checksum && memcmp(a->sections, b->sections, sizeof(a->sections)) == 0 &&
-		memcmp(a + 1, b + 1, a->total_bytes - sizeof(*a)) == 0;
+	return a->total_bytes == b->total_bytes && a->checksum == b->checksum &&
+	       memcmp(a->sections, b->sections, sizeof(a->sections)) == 0 &&
+	       memcmp(a + 1, b + 1, a->total_bytes - sizeof(*a)) == 0;
 }

@@ -17,7 +17,8 @@ static json_t *number_json(const struct sw_field *field, const void *at)
 
 static json_t *device_json(const struct sw_spec_device *device)
 {
-	static const char *const kinds[] = {[SW_DEVICE_PCI] = "pci", [SW_DEVICE_INTERFACE] = "interface", [SW_DEVICE_VDEV] = "vdev"};
+	static const char *const kinds[] = {
+	    [SW_DEVICE_PCI] = "pci", [SW_DEVICE_INTERFACE] = "interface", [SW_DEVICE_VDEV] = "vdev"};
 	return device->name ? json_pack("{s:s}", kinds[device->kind], device->name) : json_null();
 }
 
@@ -25,7 +26,8 @@ static json_t *listen_json(const struct sw_spec_listen *listen)
 {
 	char text[SW_TARGET_TEXT_BYTES];
 	const struct sw_spec_target target = {.server = {.address = listen->address, .length = 128},
-		.port_first = (uint16_t)listen->port, .port_last = (uint16_t)listen->port};
+	    .port_first = (uint16_t)listen->port,
+	    .port_last = (uint16_t)listen->port};
 	return json_string(sw_target_format(&target, text));
 }
 
@@ -39,8 +41,8 @@ static json_t *prefixes_json(const struct sw_spec_list *list, bool inline_files)
 		const bool by_name = prefixes[i].file && !inline_files;
 		if (by_name && i && prefixes[i - 1].file && prefixes[i - 1].item == prefixes[i].item)
 			continue;
-		json_array_append_new(array,
-			by_name ? json_pack("{s:s}", "file", prefixes[i].file) : json_string(sw_prefix_format(&prefixes[i].prefix, text)));
+		json_array_append_new(array, by_name ? json_pack("{s:s}", "file", prefixes[i].file)
+		                                     : json_string(sw_prefix_format(&prefixes[i].prefix, text)));
 	}
 	return array;
 }
@@ -75,7 +77,8 @@ static json_t *list_json(const struct sw_field *field, const struct sw_spec_list
 	const size_t bytes = sw_field_bytes(field);
 	json_t *array = json_array();
 	for (uint32_t i = 0; array && i < list->count; i++)
-		json_array_append_new(array, value_json(field, field->element, (const char *)list->items + i * bytes, inline_files));
+		json_array_append_new(
+		    array, value_json(field, field->element, (const char *)list->items + i * bytes, inline_files));
 	return array;
 }
 
@@ -86,7 +89,8 @@ static json_t *object_json(const struct sw_object *object, const void *base, boo
 		const struct sw_field *field = &object->fields[i];
 		const void *at = (const char *)base + field->offset;
 		json_object_set_new(json, field->key,
-			field->type == SW_FIELD_LIST ? list_json(field, at, inline_files) : value_json(field, field->type, at, inline_files));
+		    field->type == SW_FIELD_LIST ? list_json(field, at, inline_files)
+		                                 : value_json(field, field->type, at, inline_files));
 	}
 	return json;
 }

@@ -92,7 +92,7 @@ struct sw_snapshot_header *sw_snapshot_read(const char *path)
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size >= (off_t)sizeof(*snapshot) &&
-		status.st_size <= (off_t)SW_SNAPSHOT_MAX_BYTES)
+	    status.st_size <= (off_t)SW_SNAPSHOT_MAX_BYTES)
 		snapshot = malloc((size_t)status.st_size);
 	while (snapshot && used < (size_t)status.st_size) {
 		const ssize_t n = read(fd, (char *)snapshot + used, (size_t)status.st_size - used);

@@ -40,7 +40,8 @@ static bool serve(struct fake_dataplane *d, int client)
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec part = {.iov_base = &request, .iov_len = sizeof(request)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	struct msghdr message = {
+	    .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
 	int memfd = -1;
 	if (recvmsg(client, &message, MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(request))
 		return false;
@@ -54,7 +55,8 @@ static bool serve(struct fake_dataplane *d, int client)
 	if (request.kind == SW_REQUEST_PUBLISH && !silent) {
 		reply.status = take(d, memfd);
 		if (reply.status != SW_REPLY_OK)
-			snprintf(reply.text, sizeof(reply.text), "%s", reply.status == SW_REPLY_NEEDS_RESTART ? "boot.workers" : "services[0].mode");
+			snprintf(reply.text, sizeof(reply.text), "%s",
+			    reply.status == SW_REPLY_NEEDS_RESTART ? "boot.workers" : "services[0].mode");
 	} else if (request.kind == SW_REQUEST_UNBLOCK) {
 		reply.count = 1;
 	} else if (request.kind == SW_REQUEST_EXPLAIN) {
@@ -111,14 +113,15 @@ void fake_dataplane_start(struct fake_dataplane *d, const char *runtime_dir, uin
 	memset(d, 0, sizeof(*d));
 	d->next_status = next_status;
 	snprintf(d->path, sizeof(d->path), "%s/%s", runtime_dir, SW_SOCKET_NAME);
-	memcpy(address.sun_path, d->path, strlen(d->path) + 1 < sizeof(address.sun_path) ? strlen(d->path) + 1 : sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, d->path,
+	    strlen(d->path) + 1 < sizeof(address.sun_path) ? strlen(d->path) + 1 : sizeof(address.sun_path) - 1);
 	for (int i = 0; i < FAKE_CLIENTS; i++)
 		d->clients[i] = -1;
 	d->generation = generation;
 	pthread_mutex_init(&d->lock, NULL);
 	d->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (pipe2(d->stop, O_CLOEXEC) < 0 || bind(d->listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		listen(d->listener, 8) < 0 || pthread_create(&d->thread, NULL, run, d) != 0)
+	    listen(d->listener, 8) < 0 || pthread_create(&d->thread, NULL, run, d) != 0)
 		abort();
 }
 

@@ -37,7 +37,8 @@ static inline struct sw_spec *load_good(const char *text)
 	struct sw_spec *spec = NULL;
 	char message[1200];
 	if (load(text, &spec) != 0) {
-		print_error("%s\n%s\n", text, sw_finding_text(&report.findings[SW_ERROR][0], SW_ERROR, message, sizeof(message)));
+		print_error("%s\n%s\n", text,
+			sw_finding_text(&report.findings[SW_ERROR][0], SW_ERROR, message, sizeof(message)));
 		fail();
 	}
 	return spec;

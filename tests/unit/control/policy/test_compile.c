@@ -13,14 +13,20 @@ int sw_snapshot_check(const void *data, uint64_t bytes, char *error, size_t erro
 static struct sw_slot_cursors cursors;
 
 static struct sw_snapshot_header *compile_with(const char *text, const struct sw_snapshot_header *previous,
-	const struct sw_compile_block *blocks, uint32_t block_count)
+    const struct sw_compile_block *blocks, uint32_t block_count)
 {
 	static const uint32_t cpus[] = {0, 1, 2, 3};
 	struct sw_spec *spec = load_good(text);
 	struct sw_snapshot_header *snapshot = NULL;
 	char error[256] = "";
-	const struct sw_compile_input input = {.spec = spec, .previous = previous, .blocks = blocks, .block_count = block_count,
-		.generation = previous ? previous->generation + 1 : 1, .now_unix_ns = 1, .cpus = cpus, .cpu_count = 4};
+	const struct sw_compile_input input = {.spec = spec,
+	    .previous = previous,
+	    .blocks = blocks,
+	    .block_count = block_count,
+	    .generation = previous ? previous->generation + 1 : 1,
+	    .now_unix_ns = 1,
+	    .cpus = cpus,
+	    .cpu_count = 4};
 	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), 0);
 	sw_spec_free(spec);
 	assert_true(sw_snapshot_readable(snapshot, snapshot->total_bytes));
@@ -44,7 +50,8 @@ static uint32_t service_slot(const struct sw_snapshot_header *s, const char *nam
 	return SW_NONE;
 }
 
-static const struct sw_prefix_rule *rule_of(const struct sw_snapshot_header *s, const char *text, enum sw_rule_kind kind)
+static const struct sw_prefix_rule *rule_of(
+    const struct sw_snapshot_header *s, const char *text, enum sw_rule_kind kind)
 {
 	uint32_t count;
 	struct sw_prefix prefix;
@@ -58,16 +65,21 @@ static const struct sw_prefix_rule *rule_of(const struct sw_snapshot_header *s, 
 
 static void everything_arrives(void **state)
 {
-	struct sw_snapshot_header *s = compile(
-		"{\"boot\": {\"instance\": \"lab\", \"workers\": 2, \"links\": [{\"outside\": \"eth0\", \"inside\": {\"vdev\": \"net_null0\"}}], "
-		"\"fail\": \"closed\", \"steer\": \"all\", \"hugepages\": \"never\"},"
-		"\"global\": {\"prefix_levels\": [{\"ipv4\": 20, \"ipv6\": 56}], \"fragments\": \"drop\"},"
-		"\"services\": [{\"name\": \"web\", \"targets\": [\"192.0.2.1:80\", \"[2001:db8::1]:80-90\"], \"mode\": \"always\", \"refuse\": \"rst\", "
-		"\"hold_s\": 9, \"backend\": {\"window_scale\": \"none\", \"mss_ipv6\": 1440, \"ecn\": \"yes\"}, \"block\": {\"after\": 3, \"seconds\": 60}, "
-		"\"limits\": {\"source\": {\"syn_per_s\": 7}, \"prefixes\": [{\"conn_per_s\": 8, \"conn_burst\": 99}], \"total\": {\"concurrent\": 10}}}],"
-		"\"groups\": [{\"name\": \"g\", \"prefixes\": [\"198.51.100.0/24\", \"2001:db8:1::/48\"], \"limits\": {\"syn_per_s\": 2}}],"
-		"\"allow\": [\"10.0.0.0/8\"], \"deny\": [\"10.1.0.0/16\", \"fd00::/8\"]}",
-		NULL);
+	struct sw_snapshot_header *s =
+	    compile("{\"boot\": {\"instance\": \"lab\", \"workers\": 2, \"links\": [{\"outside\": \"eth0\", \"inside\": "
+	            "{\"vdev\": \"net_null0\"}}], "
+	            "\"fail\": \"closed\", \"steer\": \"all\", \"hugepages\": \"never\"},"
+	            "\"global\": {\"prefix_levels\": [{\"ipv4\": 20, \"ipv6\": 56}], \"fragments\": \"drop\"},"
+	            "\"services\": [{\"name\": \"web\", \"targets\": [\"192.0.2.1:80\", \"[2001:db8::1]:80-90\"], "
+	            "\"mode\": \"always\", \"refuse\": \"rst\", "
+	            "\"hold_s\": 9, \"backend\": {\"window_scale\": \"none\", \"mss_ipv6\": 1440, \"ecn\": \"yes\"}, "
+	            "\"block\": {\"after\": 3, \"seconds\": 60}, "
+	            "\"limits\": {\"source\": {\"syn_per_s\": 7}, \"prefixes\": [{\"conn_per_s\": 8, \"conn_burst\": 99}], "
+	            "\"total\": {\"concurrent\": 10}}}],"
+	            "\"groups\": [{\"name\": \"g\", \"prefixes\": [\"198.51.100.0/24\", \"2001:db8:1::/48\"], \"limits\": "
+	            "{\"syn_per_s\": 2}}],"
+	            "\"allow\": [\"10.0.0.0/8\"], \"deny\": [\"10.1.0.0/16\", \"fd00::/8\"]}",
+	        NULL);
 	const struct sw_boot *boot = sw_snapshot_array(s, SW_SECTION_BOOT, NULL);
 	const struct sw_link *link = sw_snapshot_array(s, SW_SECTION_LINKS, NULL);
 	const struct sw_global *global = sw_snapshot_array(s, SW_SECTION_GLOBAL, NULL);
@@ -111,19 +123,24 @@ static void everything_arrives(void **state)
 }
 
 #define NAMED(name, port) "{\"name\": \"" name "\", \"targets\": [\"10.0.0.1:" port "\", \"[fd00::1]:" port "\"]}"
-#define SERVICES(list, more) "{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"services\": 4}, \"services\": [" list "]" more "}"
+#define SERVICES(list, more)                                                                                           \
+	"{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"services\": 4}, \"services\": [" list         \
+	"]" more "}"
 
 static void slots_stay_with_their_names(void **state)
 {
 	(void)state;
 	cursors = (struct sw_slot_cursors){0};
-	struct sw_snapshot_header *one = compile(SERVICES(NAMED("a", "1") "," NAMED("b", "2") "," NAMED("c", "3"), ""), NULL);
-	struct sw_snapshot_header *two = compile(SERVICES(NAMED("c", "3") "," NAMED("d", "4") "," NAMED("a", "1"), ""), one);
+	struct sw_snapshot_header *one =
+	    compile(SERVICES(NAMED("a", "1") "," NAMED("b", "2") "," NAMED("c", "3"), ""), NULL);
+	struct sw_snapshot_header *two =
+	    compile(SERVICES(NAMED("c", "3") "," NAMED("d", "4") "," NAMED("a", "1"), ""), one);
 	assert_int_equal(service_slot(two, "a"), service_slot(one, "a"));
 	assert_int_equal(service_slot(two, "c"), service_slot(one, "c"));
 	assert_int_not_equal(service_slot(two, "d"), service_slot(one, "b")); /* one slot was never used: that one */
 	/* full: the freed one is all that is left */
-	struct sw_snapshot_header *three = compile(SERVICES(NAMED("c", "3") "," NAMED("d", "4") "," NAMED("a", "1") "," NAMED("e", "5"), ""), two);
+	struct sw_snapshot_header *three =
+	    compile(SERVICES(NAMED("c", "3") "," NAMED("d", "4") "," NAMED("a", "1") "," NAMED("e", "5"), ""), two);
 	assert_int_equal(service_slot(three, "e"), service_slot(one, "b"));
 	assert_int_equal(service_slot(three, "d"), service_slot(two, "d"));
 	free(one);
@@ -135,10 +152,12 @@ static void entries_stay_with_their_prefixes(void **state)
 {
 	(void)state;
 	cursors = (struct sw_slot_cursors){0};
-	struct sw_snapshot_header *one = compile(CONFIG("", ", \"allow\": [\"10.0.0.0/8\"], \"deny\": [\"11.0.0.0/8\", \"fd00::/8\"]"), NULL);
-	struct sw_snapshot_header *two =
-		compile(CONFIG("", ", \"allow\": [\"1.0.0.0/8\", \"10.0.0.0/8\"], \"deny\": [\"fd00::/8\", \"10.0.0.0/9\"]"), one);
-	assert_int_equal(rule_of(two, "10.0.0.0/8", SW_RULE_ALLOW)->target, rule_of(one, "10.0.0.0/8", SW_RULE_ALLOW)->target);
+	struct sw_snapshot_header *one =
+	    compile(CONFIG("", ", \"allow\": [\"10.0.0.0/8\"], \"deny\": [\"11.0.0.0/8\", \"fd00::/8\"]"), NULL);
+	struct sw_snapshot_header *two = compile(
+	    CONFIG("", ", \"allow\": [\"1.0.0.0/8\", \"10.0.0.0/8\"], \"deny\": [\"fd00::/8\", \"10.0.0.0/9\"]"), one);
+	assert_int_equal(
+	    rule_of(two, "10.0.0.0/8", SW_RULE_ALLOW)->target, rule_of(one, "10.0.0.0/8", SW_RULE_ALLOW)->target);
 	assert_int_equal(rule_of(two, "fd00::/8", SW_RULE_DENY)->target, rule_of(one, "fd00::/8", SW_RULE_DENY)->target);
 	assert_true(rule_of(two, "1.0.0.0/8", SW_RULE_ALLOW)->target > 2);
 	free(one);
@@ -154,7 +173,8 @@ static void blocks_are_merged_in(void **state)
 	struct sw_snapshot_header *s = compile_with(CONFIG("", ", \"deny\": [\"10.0.0.0/8\"]"), NULL, blocks, 2);
 	assert_true(rule_of(s, "10.0.0.0/8", SW_RULE_BLOCK)->until_unix_ns == 77);
 	assert_true(rule_of(s, "2001:db8::1", SW_RULE_BLOCK)->until_unix_ns == 0);
-	assert_int_not_equal(rule_of(s, "10.0.0.0/8", SW_RULE_BLOCK)->target, rule_of(s, "10.0.0.0/8", SW_RULE_DENY)->target);
+	assert_int_not_equal(
+	    rule_of(s, "10.0.0.0/8", SW_RULE_BLOCK)->target, rule_of(s, "10.0.0.0/8", SW_RULE_DENY)->target);
 	free(s);
 }
 
@@ -162,7 +182,8 @@ static void the_same_prefix_twice_is_one_entry(void **state)
 {
 	uint32_t count;
 	(void)state;
-	struct sw_snapshot_header *s = compile(CONFIG("", ", \"deny\": [\"10.0.0.0/8\", \"fd00::/8\", \"10.0.0.0/8\"]"), NULL);
+	struct sw_snapshot_header *s =
+	    compile(CONFIG("", ", \"deny\": [\"10.0.0.0/8\", \"fd00::/8\", \"10.0.0.0/8\"]"), NULL);
 	sw_snapshot_array(s, SW_SECTION_PREFIXES, &count);
 	assert_int_equal(count, 2);
 	free(s);
@@ -171,15 +192,20 @@ static void the_same_prefix_twice_is_one_entry(void **state)
 /* Lists that fit by themselves, and blocks that do not fit beside them. */
 static void entries_have_their_bound(void **state)
 {
-	struct sw_spec *spec = load_good("{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"entries\": 16}, "
-									 "\"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]}");
+	struct sw_spec *spec =
+	    load_good("{\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"entries\": 16}, "
+	              "\"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]}");
 	struct sw_compile_block blocks[15] = {0};
 	struct sw_snapshot_header *snapshot = NULL;
 	(void)state;
 	for (uint8_t i = 0; i < 15; i++)
 		blocks[i].prefix = (struct sw_prefix){.address = {{0x20, 1, 0x0d, 0xb8, i}}, .length = 40};
-	struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .blocks = blocks,
-		.block_count = 15};
+	struct sw_compile_input input = {.spec = spec,
+	    .generation = 1,
+	    .cpus = (const uint32_t[]){0},
+	    .cpu_count = 1,
+	    .blocks = blocks,
+	    .block_count = 15};
 	memset(&report, 0, sizeof(report));
 	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), -ENOSPC);
 	assert_int_equal(report.counts[SW_ERROR], 1);
@@ -203,7 +229,8 @@ static void slots_are_found_in_a_running_dataplane(void **state)
 	strcpy(running->names[3], "a");
 	strcpy(running->names[1], "b");
 	cursors = (struct sw_slot_cursors){0};
-	const struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .running = running};
+	const struct sw_compile_input input = {
+	    .spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .running = running};
 	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), 0);
 	assert_int_equal(service_slot(snapshot, "a"), 3);
 	assert_int_equal(service_slot(snapshot, "b"), 1);
@@ -257,8 +284,10 @@ static void damaged_snapshots_are_not_readable(void **state)
 	for (uint64_t bytes = 0; bytes < total; bytes++)
 		assert_false(sw_snapshot_readable(s, bytes));
 	for (uint64_t at = 0; at < total; at++) {
-		/* Generation and time are free to differ, and another place of a section may still lie inside: then it is read. */
-		const bool checked = at < offsetof(struct sw_snapshot_header, generation) || at >= sizeof(struct sw_snapshot_header);
+		/* Generation and time are free to differ, and another place of a section may still lie inside: then it is read.
+		 */
+		const bool checked =
+		    at < offsetof(struct sw_snapshot_header, generation) || at >= sizeof(struct sw_snapshot_header);
 		((uint8_t *)s)[at] ^= 0x80;
 		const bool readable = sw_snapshot_readable(s, total);
 		if (checked)
@@ -276,7 +305,8 @@ static void the_same_text_makes_the_same_snapshot(void **state)
 	static const char text[] = CONFIG("", ", \"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]");
 	(void)state;
 	struct sw_snapshot_header *one = compile(text, NULL), *two = compile(text, one);
-	struct sw_snapshot_header *other = compile(CONFIG(",\"hold_s\": 3", ", \"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]"), one);
+	struct sw_snapshot_header *other =
+	    compile(CONFIG(",\"hold_s\": 3", ", \"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]"), one);
 	assert_true(sw_snapshot_same(one, two));
 	assert_false(sw_snapshot_same(one, other));
 	free(one);
@@ -309,7 +339,8 @@ static void a_full_house(void **state)
 		*p = (struct sw_prefix){.address = {{0x20, 0x01, 0x0d, 0xb8, (uint8_t)(i >> 8), (uint8_t)i}}, .length = 48};
 	}
 	spec->deny = (struct sw_spec_list){.items = prefixes, .count = IPV4 + IPV6};
-	const struct sw_compile_input input = {.spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1};
+	const struct sw_compile_input input = {
+	    .spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1};
 	assert_int_equal(sw_compile(&input, &cursors, &report, &snapshot), 0);
 	if (sw_snapshot_check(snapshot, snapshot->total_bytes, error, sizeof(error)) != 0)
 		fail_msg("%s", error);
@@ -331,17 +362,17 @@ static void a_full_house(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everything_arrives),
-		cmocka_unit_test(slots_stay_with_their_names),
-		cmocka_unit_test(entries_stay_with_their_prefixes),
-		cmocka_unit_test(blocks_are_merged_in),
-		cmocka_unit_test(the_same_prefix_twice_is_one_entry),
-		cmocka_unit_test(entries_have_their_bound),
-		cmocka_unit_test(slots_are_found_in_a_running_dataplane),
-		cmocka_unit_test(names_are_read_from_a_region),
-		cmocka_unit_test(damaged_snapshots_are_not_readable),
-		cmocka_unit_test(the_same_text_makes_the_same_snapshot),
-		cmocka_unit_test(a_full_house),
+	    cmocka_unit_test(everything_arrives),
+	    cmocka_unit_test(slots_stay_with_their_names),
+	    cmocka_unit_test(entries_stay_with_their_prefixes),
+	    cmocka_unit_test(blocks_are_merged_in),
+	    cmocka_unit_test(the_same_prefix_twice_is_one_entry),
+	    cmocka_unit_test(entries_have_their_bound),
+	    cmocka_unit_test(slots_are_found_in_a_running_dataplane),
+	    cmocka_unit_test(names_are_read_from_a_region),
+	    cmocka_unit_test(damaged_snapshots_are_not_readable),
+	    cmocka_unit_test(the_same_text_makes_the_same_snapshot),
+	    cmocka_unit_test(a_full_house),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,8 @@
 static char base[64], config_path[128], run_dir[128], state_dir[128];
 static struct fake_dataplane dataplane;
 
-#define GOOD CONFIG("", "")
-#define OTHER CONFIG(",\"hold_s\": 3", "")
+#define GOOD   CONFIG("", "")
+#define OTHER  CONFIG(",\"hold_s\": 3", "")
 #define BROKEN CONFIG(",\n\"hold_s\": 0", "")
 
 static void write_config(const char *text)
@@ -54,7 +54,8 @@ static int tear_down(void **state)
 
 static struct sw_control *open_control(void)
 {
-	const struct sw_control_options options = {.config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
+	const struct sw_control_options options = {
+	    .config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
 	struct sw_control *control = NULL;
 	assert_int_equal(sw_control_open(&options, &control), 0);
 	return control;
@@ -64,7 +65,8 @@ static bool published(struct sw_control *control)
 {
 	struct sw_control_status status;
 	sw_control_status(control, &status);
-	return status.dataplane_connected && status.published_unix_ns && status.generation_in_force == status.generation_wanted;
+	return status.dataplane_connected && status.published_unix_ns &&
+	       status.generation_in_force == status.generation_wanted;
 }
 
 static bool connected(struct sw_control *control)
@@ -152,7 +154,8 @@ static void a_policy_reaches_the_dataplane(void **state)
 	assert_int_equal(json_integer_value(json_object_get(json, "generation")), 43);
 	json_decref(json);
 	assert_true(dataplane.generation == 43);
-	assert_int_equal(((const struct sw_service *)sw_snapshot_array(dataplane.snapshot, SW_SECTION_SERVICES, NULL))->hold_ms, 3000);
+	assert_int_equal(
+	    ((const struct sw_service *)sw_snapshot_array(dataplane.snapshot, SW_SECTION_SERVICES, NULL))->hold_ms, 3000);
 	/* the same text again is nothing new */
 	const uint32_t publishes = dataplane.publishes;
 	assert_int_equal(sw_control_reload(control, NULL), 0);
@@ -231,7 +234,8 @@ static void a_refused_policy_changes_nothing(void **state)
 	fake_dataplane_stop(&dataplane);
 }
 
-/* Taken for good while nobody could refuse it; then somebody does. What was acknowledged before is back, on disk as well. */
+/* Taken for good while nobody could refuse it; then somebody does. What was acknowledged before is back, on disk as
+ * well. */
 static void a_policy_that_is_refused_late_is_given_up(void **state)
 {
 	char path[256];
@@ -378,7 +382,8 @@ static void a_broken_file_leaves_the_last_good_policy(void **state)
 
 static void nothing_good_means_no_start(void **state)
 {
-	const struct sw_control_options options = {.config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
+	const struct sw_control_options options = {
+	    .config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
 	struct sw_control *control = NULL;
 	(void)state;
 	write_config(BROKEN);
@@ -456,20 +461,22 @@ static void blocks_that_make_no_sense(void **state)
 		uint32_t seconds;
 		const char *reason;
 	} cases[] = {
-		{host_bits, 1, ""},
-		{prefix("0.0.0.0/0"), 1, ""},
-		{prefix("10.0.0.0/7"), 1, ""},
-		{prefix("::/0"), 1, ""},
-		{prefix("2000::/15"), 1, ""},
-		{prefix("10.0.0.1"), SW_BLOCK_MAX_S + 1u, ""},
-		{prefix("10.0.0.1"), 1, "\x1b[2J"},
-		{prefix("10.0.0.1"), 1, "\xff"},
-		{prefix("10.0.0.1"), 1, long_reason},
+	    {host_bits, 1, ""},
+	    {prefix("0.0.0.0/0"), 1, ""},
+	    {prefix("10.0.0.0/7"), 1, ""},
+	    {prefix("::/0"), 1, ""},
+	    {prefix("2000::/15"), 1, ""},
+	    {prefix("10.0.0.1"), SW_BLOCK_MAX_S + 1u, ""},
+	    {prefix("10.0.0.1"), 1, "\x1b[2J"},
+	    {prefix("10.0.0.1"), 1, "\xff"},
+	    {prefix("10.0.0.1"), 1, long_reason},
 	};
 	struct sw_control *control = open_control();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		error[0] = 0;
-		assert_int_equal(sw_control_block_add(control, &cases[i].prefix, cases[i].seconds, cases[i].reason, error, sizeof(error)), -EINVAL);
+		assert_int_equal(
+		    sw_control_block_add(control, &cases[i].prefix, cases[i].seconds, cases[i].reason, error, sizeof(error)),
+		    -EINVAL);
 		assert_true(error[0] != 0);
 	}
 	assert_int_equal(block_count(control), 0);
@@ -502,10 +509,17 @@ static void the_list_of_blocks_is_bounded(void **state)
 static void damaged_files_of_blocks_are_refused(void **state)
 {
 	static const char *const texts[] = {
-		"", "[]", "{", "{\"version\": 2, \"blocks\": []}", "{\"version\": 1, \"blocks\": [3]}",
-		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.1/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, \"reason\": \"\"}]}",
-		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": -1, \"until_unix_ns\": 0, \"reason\": \"\"}]}",
-		"{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, \"reason\": \"\\u001b\"}]}",
+	    "",
+	    "[]",
+	    "{",
+	    "{\"version\": 2, \"blocks\": []}",
+	    "{\"version\": 1, \"blocks\": [3]}",
+	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.1/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, "
+	    "\"reason\": \"\"}]}",
+	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": -1, \"until_unix_ns\": 0, "
+	    "\"reason\": \"\"}]}",
+	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, "
+	    "\"reason\": \"\\u001b\"}]}",
 	};
 	struct sw_blocks blocks = {0};
 	char path[256];
@@ -560,23 +574,23 @@ static void texts_are_checked_without_use(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_policy_reaches_the_dataplane),
-		TEST(a_restarted_daemon_finds_its_place),
-		TEST(a_restarted_dataplane_gets_the_policy),
-		TEST(a_refused_policy_changes_nothing),
-		TEST(a_policy_that_is_refused_late_is_given_up),
-		TEST(a_silent_dataplane_holds_up_nobody),
-		TEST(a_busy_dataplane_is_asked_again),
-		TEST(a_boot_section_waits_for_a_restart),
-		TEST(a_broken_file_is_refused),
-		TEST(a_broken_file_leaves_the_last_good_policy),
-		TEST(nothing_good_means_no_start),
-		TEST(blocks_come_and_go),
-		TEST(blocks_that_make_no_sense),
-		TEST(the_list_of_blocks_is_bounded),
-		TEST(damaged_files_of_blocks_are_refused),
-		TEST(addresses_are_explained),
-		TEST(texts_are_checked_without_use),
+	    TEST(a_policy_reaches_the_dataplane),
+	    TEST(a_restarted_daemon_finds_its_place),
+	    TEST(a_restarted_dataplane_gets_the_policy),
+	    TEST(a_refused_policy_changes_nothing),
+	    TEST(a_policy_that_is_refused_late_is_given_up),
+	    TEST(a_silent_dataplane_holds_up_nobody),
+	    TEST(a_busy_dataplane_is_asked_again),
+	    TEST(a_boot_section_waits_for_a_restart),
+	    TEST(a_broken_file_is_refused),
+	    TEST(a_broken_file_leaves_the_last_good_policy),
+	    TEST(nothing_good_means_no_start),
+	    TEST(blocks_come_and_go),
+	    TEST(blocks_that_make_no_sense),
+	    TEST(the_list_of_blocks_is_bounded),
+	    TEST(damaged_files_of_blocks_are_refused),
+	    TEST(addresses_are_explained),
+	    TEST(texts_are_checked_without_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,74 +11,96 @@ static const struct bad {
 	uint32_t line;
 	const char *path, *says, *hints;
 } bad_cases[] = {
-	/* not JSON at all */
-	{"", 1, "", "not JSON", "empty"},
-	{"nonsense", 1, "", "not JSON", ""},
-	{"{\n\"boot\": {\n\"links\": [],\n}}", 4, "boot", "not JSON", "comma"},
-	{"{\n\"boot\": { // the boot section\n}}", 2, "boot", "not JSON", "no comments"},
-	{"{\n# boot\n}", 2, "", "not JSON", "no comments"},
-	{"{\"boot\": {\n'links': 1}}", 2, "boot", "not JSON", "double quotes"},
-	{"{\"boot\": \"\xff\"}", 1, "boot", "not JSON", ""},
-	{"{\"boot\": \"a\\u0000b\"}", 1, "boot", "not JSON", ""},
-	{"{\"boot\": 99999999999999999999999999}", 1, "boot", "not JSON", ""},
-	{"{\"boot\": 1e9999}", 1, "boot", "not JSON", ""},
-	{"{} {}", 1, "", "not JSON", ""},
-	{"[]", 1, "", "is a list, not an object", "{"},
-	{"\"x\"", 1, "", "not JSON", ""},
-	/* keys */
-	{"{\n" LINKS ",\n\"sevices\": []}", 3, "sevices", "unknown key \"sevices\"", "did you mean \"services\"?"},
-	{"{\n" LINKS ",\n\"qqqqqqqqqqqq\": 1}", 3, "qqqqqqqqqqqq", "unknown key", "known here: boot, control"},
-	{"{\n" LINKS ",\n\"a b\\u001b\": 1}", 3, "[\"a b\\x1b\"]", "unknown key \"a b\\x1b\"", ""},
-	{"{\n" LINKS ",\n\"services\": [],\n\"deny\": [],\n\"services\": []}", 5, "services", "twice", "line 3"},
-	{CONFIG(",\n\"mode\": \"off\",\n\"mode\": \"auto\"", ""), 5, "services[0].mode", "twice", "line 4"},
-	{CONFIG(",\n\"limits\": {\"sorce\": {}}", ""), 4, "services[0].limits.sorce", "unknown key", "\"source\""},
-	{"{\"services\": []}", 1, "", "\"boot\" is missing", "add \"boot\""},
-	{"{\n\"boot\": {}}", 2, "boot", "\"links\" is missing", "outside"},
-	{"{\n" LINKS ",\n\"services\": [\n{\"name\": \"x\"}]}", 4, "services[0]", "\"targets\" is missing", ""},
-	{"{\n" LINKS ",\n\"comment\": 3}", 3, "comment", "is a whole number, not a string", ""},
-	/* types and ranges */
-	{"{\n\"boot\": 3}", 2, "boot", "is a whole number, not an object", ""},
-	{"{\n" LINKS ",\n\"services\": {}}", 3, "services", "is an object, not a list", "["},
-	{"{\n" LINKS ",\n\"services\": [\n3]}", 4, "services[0]", "is a whole number, not an object", ""},
-	{CONFIG(",\n\"hold_s\": 0", ""), 4, "services[0].hold_s", "0 is out of range", "from 1 to 86400 (seconds)"},
-	{CONFIG(",\n\"hold_s\": \"30\"", ""), 4, "services[0].hold_s", "is a string", ""},
-	{CONFIG(",\n\"hold_s\": 1.5", ""), 4, "services[0].hold_s", "fraction", ""},
-	{CONFIG(",\n\"hold_s\": -9223372036854775808", ""), 4, "services[0].hold_s", "out of range", ""},
-	{CONFIG(",\n\"hold_s\": null", ""), 4, "services[0].hold_s", "is null", ""},
-	{CONFIG(",\n\"mode\": \"on\"", ""), 4, "services[0].mode", "\"on\" is none of the choices", "\"off\", \"monitor\", \"auto\" or \"always\""},
-	{CONFIG(",\n\"mode\": 1", ""), 4, "services[0].mode", "not one of the words", ""},
-	{CONFIG(",\n\"backend\": {\"window_scale\": 15}", ""), 4, "services[0].backend.window_scale", "15 is out of range", "\"learn\" or \"none\""},
-	{CONFIG(",\n\"backend\": {\"window_scale\": \"off\"}", ""), 4, "services[0].backend.window_scale", "is a string", ""},
-	{CONFIG("", ",\n\"control\": {\"socket_mode\": \"888\"}"), 4, "control.socket_mode", "file mode", "0660"},
-	{CONFIG("", ",\n\"control\": {\"socket_mode\": \"1777\"}"), 4, "control.socket_mode", "file mode", ""},
-	{CONFIG("", ",\n\"control\": {\"socket_mode\": \"-77\"}"), 4, "control.socket_mode", "file mode", ""},
-	{CONFIG("", ",\n\"control\": {\"listen\": [\"0.0.0.0:8470\"]}"), 4, "control.listen[0]", "not a loopback", "127.0.0.1:8470"},
-	{CONFIG("", ",\n\"control\": {\"listen\": [\"127.0.0.1:1\",\n\"[2001:db8::1]:8470\"]}"), 5, "control.listen[1]", "not a loopback", ""},
-	{CONFIG("", ",\n\"control\": {\"listen\": [\"127.0.0.0/8:8470\"]}"), 4, "control.listen[0]", "one address and one port", ""},
-	{CONFIG("", ",\n\"control\": {\"listen\": [8470]}"), 4, "control.listen[0]", "not a string", ""},
-	{"{\n\"boot\": {\"links\": []}}", 2, "boot.links", "is empty", "give 1 to 16"},
-	{"{\n" LINKS ",\n\"services\": [{\"name\": \"a/b\", \"targets\": [\"1.2.3.4:5\"]}]}", 3, "services[0].name", "\"a/b\" is not a usable name", "letters"},
-	{"{\n" LINKS ",\n\"services\": [{\"name\": \"\", \"targets\": [\"1.2.3.4:5\"]}]}", 3, "services[0].name", "not a usable name", ""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"cores\": [-1]}}", 2, "boot.cores[0]", "-1 is out of range", ""},
-	/* devices */
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": 3}]}}", 2, "boot.links[0].inside", "does not name one device", "\"interface\""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": {\"pci\": \"0:1.2\"}}]}}", 2, "boot.links[0].inside", "PCI address", ""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": {\"pci\": \"0000:00:01.0\", \"vdev\": \"net_null0\"}}]}}", 2, "boot.links[0].inside", "one device", ""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"a-name-that-is-too-long\", \"inside\": \"b\"}]}}", 2, "boot.links[0].outside", "15", ""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": \"../x\", \"inside\": \"b\"}]}}", 2, "boot.links[0].outside", "no name that an interface", ""},
-	{"{\n\"boot\": {\"links\": [{\"outside\": {\"vdev\": \"net_pcap0 --x\"}, \"inside\": \"b\"}]}}", 2, "boot.links[0].outside", "blanks", ""},
-	/* targets and prefixes, both families */
-	{CONFIG(",\n\"comment\": \"x\"", ",\n\"allow\": [\"10.0.0.1/8\"]"), 5, "allow[0]", "has host bits set", "write 10.0.0.0/8"},
-	{CONFIG("", ",\n\"deny\": [\n\"2001:db8::1/32\"]"), 5, "deny[0]", "has host bits set", "write 2001:db8::/32"},
-	{CONFIG("", ",\n\"deny\": [\"::ffff:1.2.3.4\"]"), 4, "deny[0]", "IPv4-mapped", ""},
-	{CONFIG("", ",\n\"deny\": [7]"), 4, "deny[0]", "neither a prefix nor a file", ""},
-	{CONFIG("", ",\n\"deny\": [{\"file\": \"x\", \"line\": 3}]"), 4, "deny[0]", "neither a prefix nor a file", ""},
-	{CONFIG("", ",\n\"deny\": [{\"file\": \"no-such-file\"}]"), 4, "deny[0]", "No such file", "folder of the configuration"},
-	{CONFIG("", ",\n\"deny\": [{\"file\": \"/\"}]"), 4, "deny[0]", "no regular file", ""},
-	{"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1:80\",\n\"fd00::1:80\"]}]}", 4, "services[0].targets[1]", "needs brackets", ""},
-	{"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1:0\"]}]}", 3, "services[0].targets[0]", "no port", ""},
-	{"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1/24:80\"]}]}", 3, "services[0].targets[0]", "host bits", ""},
-	{"{\n" LINKS ",\n\"groups\": [{\"name\": \"x\", \"prefixes\": [\"10.0.0.0/33\"]}]}", 3, "groups[0].prefixes[0]", "no prefix length", ""},
+    /* not JSON at all */
+    {"", 1, "", "not JSON", "empty"},
+    {"nonsense", 1, "", "not JSON", ""},
+    {"{\n\"boot\": {\n\"links\": [],\n}}", 4, "boot", "not JSON", "comma"},
+    {"{\n\"boot\": { // the boot section\n}}", 2, "boot", "not JSON", "no comments"},
+    {"{\n# boot\n}", 2, "", "not JSON", "no comments"},
+    {"{\"boot\": {\n'links': 1}}", 2, "boot", "not JSON", "double quotes"},
+    {"{\"boot\": \"\xff\"}", 1, "boot", "not JSON", ""},
+    {"{\"boot\": \"a\\u0000b\"}", 1, "boot", "not JSON", ""},
+    {"{\"boot\": 99999999999999999999999999}", 1, "boot", "not JSON", ""},
+    {"{\"boot\": 1e9999}", 1, "boot", "not JSON", ""},
+    {"{} {}", 1, "", "not JSON", ""},
+    {"[]", 1, "", "is a list, not an object", "{"},
+    {"\"x\"", 1, "", "not JSON", ""},
+    /* keys */
+    {"{\n" LINKS ",\n\"sevices\": []}", 3, "sevices", "unknown key \"sevices\"", "did you mean \"services\"?"},
+    {"{\n" LINKS ",\n\"qqqqqqqqqqqq\": 1}", 3, "qqqqqqqqqqqq", "unknown key", "known here: boot, control"},
+    {"{\n" LINKS ",\n\"a b\\u001b\": 1}", 3, "[\"a b\\x1b\"]", "unknown key \"a b\\x1b\"", ""},
+    {"{\n" LINKS ",\n\"services\": [],\n\"deny\": [],\n\"services\": []}", 5, "services", "twice", "line 3"},
+    {CONFIG(",\n\"mode\": \"off\",\n\"mode\": \"auto\"", ""), 5, "services[0].mode", "twice", "line 4"},
+    {CONFIG(",\n\"limits\": {\"sorce\": {}}", ""), 4, "services[0].limits.sorce", "unknown key", "\"source\""},
+    {"{\"services\": []}", 1, "", "\"boot\" is missing", "add \"boot\""},
+    {"{\n\"boot\": {}}", 2, "boot", "\"links\" is missing", "outside"},
+    {"{\n" LINKS ",\n\"services\": [\n{\"name\": \"x\"}]}", 4, "services[0]", "\"targets\" is missing", ""},
+    {"{\n" LINKS ",\n\"comment\": 3}", 3, "comment", "is a whole number, not a string", ""},
+    /* types and ranges */
+    {"{\n\"boot\": 3}", 2, "boot", "is a whole number, not an object", ""},
+    {"{\n" LINKS ",\n\"services\": {}}", 3, "services", "is an object, not a list", "["},
+    {"{\n" LINKS ",\n\"services\": [\n3]}", 4, "services[0]", "is a whole number, not an object", ""},
+    {CONFIG(",\n\"hold_s\": 0", ""), 4, "services[0].hold_s", "0 is out of range", "from 1 to 86400 (seconds)"},
+    {CONFIG(",\n\"hold_s\": \"30\"", ""), 4, "services[0].hold_s", "is a string", ""},
+    {CONFIG(",\n\"hold_s\": 1.5", ""), 4, "services[0].hold_s", "fraction", ""},
+    {CONFIG(",\n\"hold_s\": -9223372036854775808", ""), 4, "services[0].hold_s", "out of range", ""},
+    {CONFIG(",\n\"hold_s\": null", ""), 4, "services[0].hold_s", "is null", ""},
+    {CONFIG(",\n\"mode\": \"on\"", ""), 4, "services[0].mode", "\"on\" is none of the choices",
+        "\"off\", \"monitor\", \"auto\" or \"always\""},
+    {CONFIG(",\n\"mode\": 1", ""), 4, "services[0].mode", "not one of the words", ""},
+    {CONFIG(",\n\"backend\": {\"window_scale\": 15}", ""), 4, "services[0].backend.window_scale", "15 is out of range",
+        "\"learn\" or \"none\""},
+    {CONFIG(",\n\"backend\": {\"window_scale\": \"off\"}", ""), 4, "services[0].backend.window_scale", "is a string",
+        ""},
+    {CONFIG("", ",\n\"control\": {\"socket_mode\": \"888\"}"), 4, "control.socket_mode", "file mode", "0660"},
+    {CONFIG("", ",\n\"control\": {\"socket_mode\": \"1777\"}"), 4, "control.socket_mode", "file mode", ""},
+    {CONFIG("", ",\n\"control\": {\"socket_mode\": \"-77\"}"), 4, "control.socket_mode", "file mode", ""},
+    {CONFIG("", ",\n\"control\": {\"listen\": [\"0.0.0.0:8470\"]}"), 4, "control.listen[0]", "not a loopback",
+        "127.0.0.1:8470"},
+    {CONFIG("", ",\n\"control\": {\"listen\": [\"127.0.0.1:1\",\n\"[2001:db8::1]:8470\"]}"), 5, "control.listen[1]",
+        "not a loopback", ""},
+    {CONFIG("", ",\n\"control\": {\"listen\": [\"127.0.0.0/8:8470\"]}"), 4, "control.listen[0]",
+        "one address and one port", ""},
+    {CONFIG("", ",\n\"control\": {\"listen\": [8470]}"), 4, "control.listen[0]", "not a string", ""},
+    {"{\n\"boot\": {\"links\": []}}", 2, "boot.links", "is empty", "give 1 to 16"},
+    {"{\n" LINKS ",\n\"services\": [{\"name\": \"a/b\", \"targets\": [\"1.2.3.4:5\"]}]}", 3, "services[0].name",
+        "\"a/b\" is not a usable name", "letters"},
+    {"{\n" LINKS ",\n\"services\": [{\"name\": \"\", \"targets\": [\"1.2.3.4:5\"]}]}", 3, "services[0].name",
+        "not a usable name", ""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"}], \"cores\": [-1]}}", 2, "boot.cores[0]",
+        "-1 is out of range", ""},
+    /* devices */
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": 3}]}}", 2, "boot.links[0].inside",
+        "does not name one device", "\"interface\""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": {\"pci\": \"0:1.2\"}}]}}", 2, "boot.links[0].inside",
+        "PCI address", ""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": {\"pci\": \"0000:00:01.0\", \"vdev\": "
+     "\"net_null0\"}}]}}",
+        2, "boot.links[0].inside", "one device", ""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"a-name-that-is-too-long\", \"inside\": \"b\"}]}}", 2,
+        "boot.links[0].outside", "15", ""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": \"../x\", \"inside\": \"b\"}]}}", 2, "boot.links[0].outside",
+        "no name that an interface", ""},
+    {"{\n\"boot\": {\"links\": [{\"outside\": {\"vdev\": \"net_pcap0 --x\"}, \"inside\": \"b\"}]}}", 2,
+        "boot.links[0].outside", "blanks", ""},
+    /* targets and prefixes, both families */
+    {CONFIG(",\n\"comment\": \"x\"", ",\n\"allow\": [\"10.0.0.1/8\"]"), 5, "allow[0]", "has host bits set",
+        "write 10.0.0.0/8"},
+    {CONFIG("", ",\n\"deny\": [\n\"2001:db8::1/32\"]"), 5, "deny[0]", "has host bits set", "write 2001:db8::/32"},
+    {CONFIG("", ",\n\"deny\": [\"::ffff:1.2.3.4\"]"), 4, "deny[0]", "IPv4-mapped", ""},
+    {CONFIG("", ",\n\"deny\": [7]"), 4, "deny[0]", "neither a prefix nor a file", ""},
+    {CONFIG("", ",\n\"deny\": [{\"file\": \"x\", \"line\": 3}]"), 4, "deny[0]", "neither a prefix nor a file", ""},
+    {CONFIG("", ",\n\"deny\": [{\"file\": \"no-such-file\"}]"), 4, "deny[0]", "No such file",
+        "folder of the configuration"},
+    {CONFIG("", ",\n\"deny\": [{\"file\": \"/\"}]"), 4, "deny[0]", "no regular file", ""},
+    {"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1:80\",\n\"fd00::1:80\"]}]}", 4,
+        "services[0].targets[1]", "needs brackets", ""},
+    {"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1:0\"]}]}", 3, "services[0].targets[0]",
+        "no port", ""},
+    {"{\n" LINKS ",\n\"services\": [{\"name\": \"x\", \"targets\": [\"10.0.0.1/24:80\"]}]}", 3,
+        "services[0].targets[0]", "host bits", ""},
+    {"{\n" LINKS ",\n\"groups\": [{\"name\": \"x\", \"prefixes\": [\"10.0.0.0/33\"]}]}", 3, "groups[0].prefixes[0]",
+        "no prefix length", ""},
 };
 
 static void mistakes_are_named(void **state)
@@ -90,11 +112,12 @@ static void mistakes_are_named(void **state)
 		struct sw_spec *spec = NULL;
 		const int result = load(c->text, &spec);
 		const bool right = result == -EINVAL && report.counts[SW_ERROR] == 1 && f->line == c->line && f->column > 0 &&
-			strcmp(f->path, c->path) == 0 && strstr(f->message, c->says) && strstr(f->hint, c->hints);
+		                   strcmp(f->path, c->path) == 0 && strstr(f->message, c->says) && strstr(f->hint, c->hints);
 		if (!right) {
 			char text[1200];
-			print_error("case %zu: %s\nwanted line %u, path %s, \"%s\", \"%s\"\ngot %d, %u errors: %s\n", i, c->text, c->line, c->path,
-				c->says, c->hints, result, report.counts[SW_ERROR], sw_finding_text(f, SW_ERROR, text, sizeof(text)));
+			print_error("case %zu: %s\nwanted line %u, path %s, \"%s\", \"%s\"\ngot %d, %u errors: %s\n", i, c->text,
+			    c->line, c->path, c->says, c->hints, result, report.counts[SW_ERROR],
+			    sw_finding_text(f, SW_ERROR, text, sizeof(text)));
 		}
 		assert_true(right);
 	}
@@ -135,7 +158,8 @@ static void hostile_text_is_refused(void **state)
 /* Every cut of a good text, in memory of exactly that size. */
 static void cut_text_is_refused(void **state)
 {
-	static const char good[] = CONFIG(",\n\"limits\": {\"prefixes\": [{\"syn_per_s\": 5}]}", ",\n\"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]");
+	static const char good[] =
+	    CONFIG(",\n\"limits\": {\"prefixes\": [{\"syn_per_s\": 5}]}", ",\n\"deny\": [\"10.0.0.0/8\", \"fd00::/8\"]");
 	struct sw_spec *spec;
 	(void)state;
 	for (size_t bytes = 0; bytes < sizeof(good) - 1; bytes++) {
@@ -176,8 +200,8 @@ static void services_inherit_their_defaults(void **state)
 {
 	/* service_defaults stands behind the services here: its place in the file does not matter */
 	struct sw_spec *spec = load_good(CONFIG(",\"hold_s\": 7, \"limits\": {\"source\": {\"conn_per_s\": 3}}",
-		",\n\"service_defaults\": {\"mode\": \"always\", \"hold_s\": 5, \"limits\": {\"source\": {\"syn_per_s\": 9}, "
-		"\"prefixes\": [{\"concurrent\": 6}]}, \"backend\": {\"window_scale\": \"none\", \"sack\": \"no\"}}"));
+	    ",\n\"service_defaults\": {\"mode\": \"always\", \"hold_s\": 5, \"limits\": {\"source\": {\"syn_per_s\": 9}, "
+	    "\"prefixes\": [{\"concurrent\": 6}]}, \"backend\": {\"window_scale\": \"none\", \"sack\": \"no\"}}"));
 	const struct sw_spec_service *s = spec->services.items;
 	(void)state;
 	assert_int_equal(s->mode, SW_MODE_ALWAYS);
@@ -194,8 +218,9 @@ static void services_inherit_their_defaults(void **state)
 
 static void devices_of_every_kind(void **state)
 {
-	struct sw_spec *spec = load_good("{\"boot\": {\"links\": [{\"outside\": \"eth0\", \"inside\": {\"interface\": \"eth1\", \"comment\": \"x\"}}, "
-									 "{\"outside\": {\"pci\": \"0000:3b:00.1,arg=1\"}, \"inside\": {\"vdev\": \"net_pcap0,rx_pcap=in.pcap\"}}]}}");
+	struct sw_spec *spec = load_good(
+	    "{\"boot\": {\"links\": [{\"outside\": \"eth0\", \"inside\": {\"interface\": \"eth1\", \"comment\": \"x\"}}, "
+	    "{\"outside\": {\"pci\": \"0000:3b:00.1,arg=1\"}, \"inside\": {\"vdev\": \"net_pcap0,rx_pcap=in.pcap\"}}]}}");
 	const struct sw_spec_link *links = spec->boot.links.items;
 	(void)state;
 	assert_int_equal(links[0].inside.kind, SW_DEVICE_INTERFACE);
@@ -313,17 +338,17 @@ static void files_that_cannot_be_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mistakes_are_named),
-		cmocka_unit_test(several_mistakes_are_collected),
-		cmocka_unit_test(hostile_text_is_refused),
-		cmocka_unit_test(cut_text_is_refused),
-		cmocka_unit_test(defaults_are_filled_in),
-		cmocka_unit_test(services_inherit_their_defaults),
-		cmocka_unit_test(devices_of_every_kind),
-		cmocka_unit_test(files_hold_prefixes),
-		cmocka_unit_test(mistakes_in_files_have_their_own_lines),
-		cmocka_unit_test(a_hundred_thousand_prefixes),
-		cmocka_unit_test(files_that_cannot_be_read),
+	    cmocka_unit_test(mistakes_are_named),
+	    cmocka_unit_test(several_mistakes_are_collected),
+	    cmocka_unit_test(hostile_text_is_refused),
+	    cmocka_unit_test(cut_text_is_refused),
+	    cmocka_unit_test(defaults_are_filled_in),
+	    cmocka_unit_test(services_inherit_their_defaults),
+	    cmocka_unit_test(devices_of_every_kind),
+	    cmocka_unit_test(files_hold_prefixes),
+	    cmocka_unit_test(mistakes_in_files_have_their_own_lines),
+	    cmocka_unit_test(a_hundred_thousand_prefixes),
+	    cmocka_unit_test(files_that_cannot_be_read),
 	};
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }

@@ -60,8 +60,8 @@ static void storms_are_cut_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lines_are_plain),
-		cmocka_unit_test(storms_are_cut_off),
+	    cmocka_unit_test(lines_are_plain),
+	    cmocka_unit_test(storms_are_cut_off),
 	};
 	unsetenv("JOURNAL_STREAM");
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,36 +3,35 @@
 
 #include "policy/position.h"
 
-static const char text[] =
-	"{\n"
-	"  \"a\": {\"b\": [1, {\"c\": \"x\"}, 3]},\n"
-	"  \"\\u0064\": true, \"we ird\": null,\n"
-	"\t\"e\\\"\\n\": -1.5e+3,\n"
-	"  \"big\\ud83d\\ude00\": 7, \"last\": []\n"
-	"}\n";
+static const char text[] = "{\n"
+                           "  \"a\": {\"b\": [1, {\"c\": \"x\"}, 3]},\n"
+                           "  \"\\u0064\": true, \"we ird\": null,\n"
+                           "\t\"e\\\"\\n\": -1.5e+3,\n"
+                           "  \"big\\ud83d\\ude00\": 7, \"last\": []\n"
+                           "}\n";
 
 static const struct {
 	const char *path;
 	bool at_key;
 	uint32_t line, column;
 } cases[] = {
-	{"", false, 1, 1},
-	{"a", true, 2, 3},
-	{"a", false, 2, 8},
-	{"a.b", false, 2, 14},
-	{"a.b[0]", false, 2, 15},
-	{"a.b[1].c", true, 2, 19},
-	{"a.b[1].c", false, 2, 24},
-	{"a.b[2]", false, 2, 30},
-	{"a.b[3]", false, 0, 0},
-	{"d", true, 3, 3},
-	{"[\"we ird\"]", true, 3, 19},
-	{"[\"we ird\"]", false, 3, 29},
-	{"[\"e\\\"\\x0a\"]", true, 4, 2},
-	{"[\"e\\\"\\x0a\"]", false, 4, 11},
-	{"[\"big\xf0\x9f\x98\x80\"]", false, 5, 22},
-	{"last", false, 5, 33},
-	{"nothing", false, 0, 0},
+    {"", false, 1, 1},
+    {"a", true, 2, 3},
+    {"a", false, 2, 8},
+    {"a.b", false, 2, 14},
+    {"a.b[0]", false, 2, 15},
+    {"a.b[1].c", true, 2, 19},
+    {"a.b[1].c", false, 2, 24},
+    {"a.b[2]", false, 2, 30},
+    {"a.b[3]", false, 0, 0},
+    {"d", true, 3, 3},
+    {"[\"we ird\"]", true, 3, 19},
+    {"[\"we ird\"]", false, 3, 29},
+    {"[\"e\\\"\\x0a\"]", true, 4, 2},
+    {"[\"e\\\"\\x0a\"]", false, 4, 11},
+    {"[\"big\xf0\x9f\x98\x80\"]", false, 5, 22},
+    {"last", false, 5, 33},
+    {"nothing", false, 0, 0},
 };
 
 static void paths_lead_to_lines(void **state)
@@ -73,11 +72,11 @@ static void path_where_the_text_breaks(void **state)
 	static const struct {
 		const char *text, *path;
 	} broken[] = {
-		{"{\"boot\": {\"links\": [1, ", "boot.links[0]"},
-		{"{\"boot\": {\"links\": [1, 2", "boot.links[1]"},
-		{"{\"boot\": {\"workers\": ", "boot.workers"},
-		{"{\"boot\" 3", "boot"},
-		{"", ""},
+	    {"{\"boot\": {\"links\": [1, ", "boot.links[0]"},
+	    {"{\"boot\": {\"links\": [1, 2", "boot.links[1]"},
+	    {"{\"boot\": {\"workers\": ", "boot.workers"},
+	    {"{\"boot\" 3", "boot"},
+	    {"", ""},
 	};
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
 		char path[SW_PATH_BYTES];
@@ -110,16 +109,16 @@ static void quotes_are_safe_to_show(void **state)
 		size_t count;
 		const char *shown;
 	} quoted[] = {
-		{"plain", 5, "\"plain\""},
-		{"\x1b[31m", 5, "\"\\x1b[31m\""},
-		{"a\0b", 3, "\"a\\x00b\""},
-		{"\xc3\xa9", 2, "\"\xc3\xa9\""},
-		{"\xc2\x9b", 2, "\"\\xc2\\x9b\""},          /* a control character of ISO 6429 */
-		{"\xc0\xaf", 2, "\"\\xc0\\xaf\""},          /* overlong */
-		{"\xed\xa0\x80", 3, "\"\\xed\\xa0\\x80\""}, /* a surrogate */
-		{"\xff", 1, "\"\\xff\""},
-		{"\xe2\x82", 2, "\"\\xe2\\x82\""},          /* cut */
-		{"a\"\\", 3, "\"a\\\"\\\\\""},
+	    {"plain", 5, "\"plain\""},
+	    {"\x1b[31m", 5, "\"\\x1b[31m\""},
+	    {"a\0b", 3, "\"a\\x00b\""},
+	    {"\xc3\xa9", 2, "\"\xc3\xa9\""},
+	    {"\xc2\x9b", 2, "\"\\xc2\\x9b\""},          /* a control character of ISO 6429 */
+	    {"\xc0\xaf", 2, "\"\\xc0\\xaf\""},          /* overlong */
+	    {"\xed\xa0\x80", 3, "\"\\xed\\xa0\\x80\""}, /* a surrogate */
+	    {"\xff", 1, "\"\\xff\""},
+	    {"\xe2\x82", 2, "\"\\xe2\\x82\""}, /* cut */
+	    {"a\"\\", 3, "\"a\\\"\\\\\""},
 	};
 	for (size_t i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
 		char out[SW_QUOTED_BYTES];
@@ -130,11 +129,11 @@ static void quotes_are_safe_to_show(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_lead_to_lines),
-		cmocka_unit_test(broken_text_is_safe),
-		cmocka_unit_test(path_where_the_text_breaks),
-		cmocka_unit_test(deep_text_ends_the_walk),
-		cmocka_unit_test(quotes_are_safe_to_show),
+	    cmocka_unit_test(paths_lead_to_lines),
+	    cmocka_unit_test(broken_text_is_safe),
+	    cmocka_unit_test(path_where_the_text_breaks),
+	    cmocka_unit_test(deep_text_ends_the_walk),
+	    cmocka_unit_test(quotes_are_safe_to_show),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,9 @@ static void compare(const char *name, int (*print)(FILE *))
 	snprintf(path, sizeof(path), "%s/docs/%s", source_root(), name);
 	char *committed = read_whole(path);
 	if (strcmp(made, committed) != 0)
-		fail_msg("%s is not what control/policy/schema.c makes: write it again with seawalld --print-schema or --print-manual", path);
+		fail_msg("%s is not what control/policy/schema.c makes: write it again with seawalld --print-schema or "
+		         "--print-manual",
+		    path);
 	free(committed);
 	free(made);
 }
@@ -79,15 +81,19 @@ static void examples_are_good(void **state)
 static void a_dump_loads_again(void **state)
 {
 	static const char text[] =
-		"{\"boot\": {\"instance\": \"x\", \"links\": [{\"outside\": {\"vdev\": \"net_null0\"}, \"inside\": {\"pci\": \"0000:00:01.0\"}}], "
-		"\"workers\": 2, \"cores\": [0, 1], \"housekeeping_core\": \"any\", \"fail\": \"closed\"},"
-		"\"control\": {\"listen\": [\"[::1]:99\", \"127.0.0.2:98\"], \"socket_mode\": \"0600\", \"socket_group\": \"noc\"},"
-		"\"global\": {\"prefix_levels\": [{\"ipv4\": 20, \"ipv6\": 56}]},"
-		"\"service_defaults\": {\"mode\": \"monitor\"},"
-		"\"services\": [{\"name\": \"a\", \"targets\": [\"10.0.0.0/8:1-9\", \"[fd00::1]:80\"], \"backend\": {\"mss_ipv4\": 536, \"sack\": \"no\", "
-		"\"window_scale\": \"none\"}, \"limits\": {\"prefixes\": [{\"concurrent\": 3}]}, \"block\": {\"after\": 2, \"seconds\": 9}}],"
-		"\"groups\": [{\"name\": \"g\", \"prefixes\": [\"10.0.0.0/9\"], \"limits\": {\"conn_per_s\": 4}}],"
-		"\"allow\": [\"2001:db8::1\"], \"deny\": [\"10.0.0.0/8\"]}";
+	    "{\"boot\": {\"instance\": \"x\", \"links\": [{\"outside\": {\"vdev\": \"net_null0\"}, \"inside\": {\"pci\": "
+	    "\"0000:00:01.0\"}}], "
+	    "\"workers\": 2, \"cores\": [0, 1], \"housekeeping_core\": \"any\", \"fail\": \"closed\"},"
+	    "\"control\": {\"listen\": [\"[::1]:99\", \"127.0.0.2:98\"], \"socket_mode\": \"0600\", \"socket_group\": "
+	    "\"noc\"},"
+	    "\"global\": {\"prefix_levels\": [{\"ipv4\": 20, \"ipv6\": 56}]},"
+	    "\"service_defaults\": {\"mode\": \"monitor\"},"
+	    "\"services\": [{\"name\": \"a\", \"targets\": [\"10.0.0.0/8:1-9\", \"[fd00::1]:80\"], \"backend\": "
+	    "{\"mss_ipv4\": 536, \"sack\": \"no\", "
+	    "\"window_scale\": \"none\"}, \"limits\": {\"prefixes\": [{\"concurrent\": 3}]}, \"block\": {\"after\": 2, "
+	    "\"seconds\": 9}}],"
+	    "\"groups\": [{\"name\": \"g\", \"prefixes\": [\"10.0.0.0/9\"], \"limits\": {\"conn_per_s\": 4}}],"
+	    "\"allow\": [\"2001:db8::1\"], \"deny\": [\"10.0.0.0/8\"]}";
 	(void)state;
 	struct sw_spec *first = load_good(text);
 	json_t *one = sw_spec_json(first, true);
@@ -95,7 +101,8 @@ static void a_dump_loads_again(void **state)
 	struct sw_spec *second = load_good(dumped);
 	json_t *two = sw_spec_json(second, true);
 	assert_true(json_equal(one, two));
-	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(one, "services"), 0), "mode")), "monitor");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(json_object_get(one, "services"), 0), "mode")), "monitor");
 	assert_string_equal(json_string_value(json_object_get(json_object_get(one, "control"), "socket_mode")), "0600");
 	json_decref(one);
 	json_decref(two);
@@ -135,10 +142,10 @@ static void the_table_is_sound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(committed_files_are_current),
-		cmocka_unit_test(examples_are_good),
-		cmocka_unit_test(a_dump_loads_again),
-		cmocka_unit_test(the_table_is_sound),
+	    cmocka_unit_test(committed_files_are_current),
+	    cmocka_unit_test(examples_are_good),
+	    cmocka_unit_test(a_dump_loads_again),
+	    cmocka_unit_test(the_table_is_sound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

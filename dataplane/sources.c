@@ -383,29 +383,38 @@ enum sw_drop_reason sw_admit_connection(struct sw_worker *w, struct sw_admission
 
 /* ---- concurrent connections --------------------------------------------------------------------------------------- */
 
-static void count_level(struct sw_worker *w, const struct sw_flow_setup *f, uint32_t slot, unsigned int level, int step)
+/*
+ * The flow remembers where it was counted: the policy may have other levels when it ends, or none. An entry that counts
+ * is pinned, so it is still there.
+ */
+static void count_level(struct sw_worker *w, struct sw_flow_setup *f, uint32_t slot, unsigned int level)
 {
 	const struct sw_address prefix = sw_level_prefix(w->policy, &f->client, level, f->is_ipv6);
 	const uint64_t hash = sw_limiter_hash(&w->limiter, &prefix, SW_LIMITER_CONN, level, slot);
-	struct sw_limiter_entry *e = step > 0 ? take_entry(w, hash) : sw_limiter_find(&w->limiter, hash);
+	struct sw_limiter_entry *e = take_entry(w, hash);
 
-	if (e == NULL || (step < 0 && (e->note & SW_NOTE_VALUE) == 0))
+	if (e == NULL)
 		return;
-	const uint32_t concurrent = (uint32_t)((int64_t)(e->note & SW_NOTE_VALUE) + step);
-	e->note = concurrent | (concurrent ? SW_NOTE_PINNED : 0);
+	e->note = ((e->note & SW_NOTE_VALUE) + 1) | SW_NOTE_PINNED;
+	f->counted_by[level - 1] = position_of(w, e) + 1;
 }
 
-static void count_levels(struct sw_worker *w, const struct sw_flow_setup *f, const struct sw_service_profile *s, int step)
+static void uncount_levels(struct sw_worker *w, struct sw_flow_setup *f)
 {
-	for (unsigned int l = 1; l < s->level_count; l++)
-		if (s->levels[l].concurrent != 0)
-			count_level(w, f, s->slot, l, step);
+	for (unsigned int i = 0; i < SW_PREFIX_LEVELS - 1; i++) {
+		if (f->counted_by[i] == 0)
+			continue;
+		struct sw_limiter_entry *e = entry_at(w, f->counted_by[i] - 1);
+		const uint32_t left = (e->note & SW_NOTE_VALUE) - 1;
+		e->note = left | (left ? SW_NOTE_PINNED : 0);
+		f->counted_by[i] = 0;
+	}
 }
 
 void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_profile *service)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
-	const struct sw_flow_setup *setup = &w->flows.setups[flow];
+	struct sw_flow_setup *setup = &w->flows.setups[flow];
 
 	f->flags |= SW_FLOW_COUNTED;
 	w->service_budgets[f->service_slot].concurrent++;
@@ -415,13 +424,15 @@ void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_p
 	}
 	if (f->record != SW_FLOW_NONE)
 		w->records[f->record].concurrent++;
-	count_levels(w, setup, service, 1);
+	for (unsigned int level = 1; level < service->level_count; level++)
+		if (service->levels[level].concurrent != 0)
+			count_level(w, setup, service->slot, level);
 }
 
 void sw_flow_uncount(struct sw_worker *w, uint32_t flow)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
-	const struct sw_flow_setup *setup = &w->flows.setups[flow];
+	struct sw_flow_setup *setup = &w->flows.setups[flow];
 
 	if (!(f->flags & SW_FLOW_COUNTED))
 		return;
@@ -437,10 +448,7 @@ void sw_flow_uncount(struct sw_worker *w, uint32_t flow)
 		r->last_seen_tsc = w->now;
 		r->bytes_in += f->client.next - f->client_start;
 	}
-	/* The policy may have changed since: levels that it no longer limits have aged out, or will. */
-	const uint32_t service = w->policy->service_by_slot[f->service_slot];
-	if (service != SW_NONE)
-		count_levels(w, setup, &w->policy->service[service], -1);
+	uncount_levels(w, setup);
 }
 
 /* ---- ageing, and questions of people ------------------------------------------------------------------------------ */

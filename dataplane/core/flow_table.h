@@ -16,7 +16,7 @@
 
 #include <stddef.h>
 
-#include "../api/address.h"
+#include "../api/policy_snapshot.h"
 #include "../packet.h"
 
 #define SW_FLOW_NONE 0xffffffffu
@@ -71,7 +71,8 @@ struct sw_flow {
 };
 
 struct sw_flow_setup {
-	_Alignas(64) struct sw_address client, server;
+	_Alignas(64) struct sw_address client; /* alone: every name of a declaration would be aligned */
+	struct sw_address server;
 	uint16_t client_port, server_port; /* host order */
 	uint32_t vlan;
 	uint8_t link_layer[24];  /* Ethernet header with tags and EtherType, as from client to server */
@@ -81,6 +82,7 @@ struct sw_flow_setup {
 	uint8_t link;            /* index of the wire it crosses */
 	uint8_t list;            /* which list it stands in */
 	uint32_t group;          /* slot, or SW_NONE: whose concurrent connections count it */
+	uint32_t counted_by[SW_PREFIX_LEVELS - 1]; /* limiter entries of its prefixes that do: their places + 1; 0: none */
 	uint32_t client_isn, cookie_isn; /* native: cookie_isn is the server's own ISN, the only one there is */
 	uint32_t cookie_tsval, client_tsval;
 	uint16_t client_mss, client_window;

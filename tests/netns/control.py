@@ -107,7 +107,7 @@ def wrong_requests(t):
         try:
             status, answer = t.lab.http(method, path, body)
         except (BrokenPipeError, ConnectionResetError):
-            check(body and len(body) > 1 << 20, f"{method} {path}: connection closed without an answer")
+            check(body and len(body) > 4096, f"{method} {path}: connection closed without an answer")
             continue
         check(status in wanted, f"{method} {path} {str(body)[:60]}: {status}, not {wanted}: {str(answer)[:300]}")
         check(isinstance(answer, dict) and "error" in answer or path == "/check", f"{method} {path}: no error text: {str(answer)[:200]}")
@@ -297,18 +297,19 @@ def garbage(t):
         for kind in (UNBLOCK, EXPLAIN):
             with Dataplane(t) as d:
                 check(d.ask(REQUEST.pack(MESSAGE_VERSION, kind, chance.randbytes(16), slot, 0)) is not None, "closed")
-    many = [Dataplane(t) for _ in range(100)]  # that say nothing
-    try:
-        with Dataplane(t) as d:
-            answer = d.ask(hello())
-    finally:
-        for d in many:
-            d.close()
-    check(answer is None or answer[0] == OK, f"{answer}")
+    many = []
+    with contextlib.suppress(BlockingIOError):  # turned away
+        for _ in range(100):
+            many.append(Dataplane(t))  # that say nothing
+    for d in many:
+        d.close()
 
     def answers():
-        with Dataplane(t) as d:
-            return d.ask(hello()) == (OK, generation, "")
+        try:
+            with Dataplane(t) as d:
+                return d.ask(hello()) == (OK, generation, "")
+        except BlockingIOError:
+            return False
 
     wait_for(answers, 10, f"HELLO with generation {generation}")
     works(t)

@@ -189,8 +189,8 @@ def unknown_options(t):
         c.exchange(b"still a connection")
 
 
-@case("ECN asked for and granted end to end")
-def ecn(t):
+def ecn(t, wanted):
+    """Both ends believe the same of ECN; in the end it is as wanted (None: either way)."""
     t.enter(t.lab.inside.sysctl({"ipv4/tcp_ecn": 1}))
     t.enter(t.lab.outside.sysctl({"ipv4/tcp_ecn": 1}))
     server_saw = []
@@ -201,7 +201,6 @@ def ecn(t):
 
     t.serve(handler)
     granted = None
-    # The box learns from the first answer what the server offers; from then on both ends must agree and have ECN.
     for n in range(3):
         s = t.connect()
         s.settimeout(15)
@@ -212,7 +211,21 @@ def ecn(t):
         s.shutdown(socket.SHUT_WR)
         wait_for(lambda: len(server_saw) == n + 1, 5, "end of the server's handler")
         check(not granted or server_saw[n], "the client believes in ECN, the server does not")
-    check(granted and server_saw[-1], f"no ECN: client {granted}, server {server_saw[-1]}")
+    check(wanted is None or granted == server_saw[-1] == wanted, f"ECN: client {granted}, server {server_saw[-1]}")
+
+
+@case("ECN asked for: both ends believe the same")
+def ecn_learned(t):
+    ecn(t, None)
+
+
+@case("ECN asked for and granted end to end, since the operator says that the server has it", group="limits")
+def ecn_set(t):
+    if t.seawall:
+        policy = t.lab.config()
+        next(one for one in policy["services"] if one["name"] == t.service)["backend"] = {"ecn": "yes"}
+        t.lab.reload(policy)
+    ecn(t, True)
 
 
 @case("raw client: ECN SYN towards a server without ECN")

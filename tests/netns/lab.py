@@ -5,6 +5,7 @@ scripts/lib makes the network and starts the box, as scripts/lab does; this file
 """
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import itertools
@@ -102,7 +103,7 @@ class Lab:
         result = {
             "boot": {"links": [{"outside": "out0", "inside": "in0"}], "services": 512},
             "control": {"listen": []},
-            "global": {"answers_per_source_per_s": 1000000, "answers_per_prefix_per_s": 1000000},
+            "global": {"answers_per_source_per_s": 1000000, "answers_per_prefix_per_s": 1000000, "adopt_s": 0},
             "service_defaults": {"mode": "always", "limits": {"source": {"syn_per_s": 0, "conn_per_s": 0}}},
             "services": services(),
         }
@@ -139,12 +140,24 @@ class Lab:
             lines = pathlib.Path(self.net.log_dir, f"{name}.log").read_text(errors="replace").splitlines()
         except OSError:
             return ""
-        return "\n".join("    " + line for line in lines[-count:])
+        # A line for each of hundreds of services says nothing here.
+        return "\n".join("    " + line for line in [x for x in lines if ": armed at 0 " not in x][-count:])
 
     def alive(self):
         if self.wall == "seawall":
             for name in ("dataplane", "control"):
-                check(sw_process.alive(self.process(name)), f"{name} is dead:\n{self.log_tail(name)}")
+                entry = self.process(name)
+                if not sw_process.alive(entry):
+                    raise Failure(f"{name} is dead{self._how(entry['pid'])}:\n{self.log_tail(name)}")
+
+    @staticmethod
+    def _how(pid):
+        """Our own child tells how it ended, once."""
+        try:
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, os.WNOHANG)[1])
+        except (ChildProcessError, ValueError):
+            return ""
+        return f", signal {-status}" if status < 0 else f", exit {status}"
 
     # ---- control
 
@@ -266,6 +279,17 @@ class Lab:
         s.listen(backlog)
         return s
 
+    @staticmethod
+    def _connected(s, where):
+        """False while this host still waits for the last ACK of an old connection on the same ports."""
+        try:
+            s.connect(where)
+            return True
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            return False
+
     def connect(self, family, port, seconds=10.0, address=None, sport=0, namespace=None, protocol=0, set=None, bind=None):
         s = (namespace or self.outside).socket(FAMILY[family], socket.SOCK_STREAM, protocol)
         try:
@@ -275,7 +299,11 @@ class Lab:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if sport or bind:
                 s.bind((bind or CLIENT[family], sport))
-            s.connect((address or SERVER[family], port))
+            where = (address or SERVER[family], port)
+            if sport:
+                wait_for(lambda: self._connected(s, where), seconds, f"place for a new connection from port {sport}")
+            else:
+                s.connect(where)
         except BaseException:
             s.close()
             raise

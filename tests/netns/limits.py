@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Budgets, blocks, lists and modes: who is refused, how, and who must not be."""
 
+import contextlib
 import json
 import random
 import socket
@@ -23,8 +24,9 @@ def _limits(lab):
 
 @group("small")
 def _small(lab):
-    """Tables so small that a test can fill them."""
-    return lab.config(boot={"flows": 1024, "source_records": 256, "limiter_entries": 1024, "held_packets": 64})
+    """Tables so small that a test can fill them, and that empty themselves soon."""
+    return lab.config(boot={"flows": 1024, "source_records": 256, "limiter_entries": 1024, "held_packets": 64},
+                      **{"global": {"idle_established_s": 10, "idle_embryonic_s": 5}})
 
 
 def put(t, service=None, **sections):
@@ -34,6 +36,11 @@ def put(t, service=None, **sections):
         if one["name"] == t.service:
             one.update(service or {})
     t.lab.reload(policy)
+
+
+def refusals(grown, *reasons):
+    """Refused packets: dropped for one of these reasons, or answered with a RST."""
+    return drops(grown, *reasons) + grown["events"].get("sent_rst", 0)
 
 
 def answers(client, count, first_sport=30000):
@@ -57,10 +64,10 @@ def heard(client, port, seconds=0.5):
     return result
 
 
-def served(t, **options):
+def served(t, seconds=10):
     """A real client connects and is echoed."""
-    s = t.connect(**options)
-    s.settimeout(10)
+    s = t.connect(seconds=seconds)
+    s.settimeout(seconds)
     s.sendall(b"served?")
     check(receive_exactly(s, 7) == b"served?", "another echo")
     return s
@@ -108,7 +115,7 @@ def conn_source(t):
     server = t.serve()
     put(t, {"refuse": "rst", "limits": {"source": {"syn_per_s": 0, "conn_per_s": 1, "conn_burst": 3}}})
     good = bad = 0
-    with t.lab.counting(lambda g: drops(g, "limit_conn_source") + g["answered"] >= 1, service=t.service) as g:
+    with t.lab.counting(lambda g: refusals(g, "limit_conn_source") >= 1, service=t.service) as g:
         for _ in range(12):
             try:
                 with t.lab.connect(t.family, t.port) as s:
@@ -141,7 +148,7 @@ def concurrent(t):
     t.serve()
     put(t, {"refuse": "rst", "limits": {"source": {"syn_per_s": 0, "conn_per_s": 0, "concurrent": 3}}})
     three = [served(t) for _ in range(3)]
-    with t.lab.counting(lambda g: drops(g, "limit_concurrent_source"), service=t.service):
+    with t.lab.counting(lambda g: refusals(g, "limit_concurrent_source"), service=t.service):
         refused_with_reset(t)
     for s in three:
         s.sendall(b"still here")
@@ -165,7 +172,7 @@ def conn_prefix(t):
     put(t, {"refuse": "rst", "limits": {"source": {"syn_per_s": 0, "conn_per_s": 0},
                                         "prefixes": [{"conn_per_s": 1, "conn_burst": 4}]}})
     clients = [t.raw() for _ in range(16)]
-    with t.lab.counting(lambda g: drops(g, "limit_conn_prefix") >= 4, service=t.service) as g:
+    with t.lab.counting(lambda g: refusals(g, "limit_conn_prefix") >= 4, service=t.service) as g:
         for c in clients:
             c.connect()
     check(g["events"].get("flow_proxied", 0) >= 4, f"counted {g}")
@@ -268,7 +275,7 @@ def lists(t):
         denied.syn()
         denied.syn()
     check(denied.receive_or_none(0.5) is None, "a denied source was answered")
-    with t.lab.counting(lambda g: g["events"].get("allowed", 0) >= 3) as g:
+    with t.lab.counting(lambda g: g["events"].get("allowed")) as g:
         allowed.connect()
         allowed.exchange(b"passes as if unprotected")
         allowed.finish()
@@ -326,11 +333,28 @@ def passive(t):
         check(g["events"].get("would_drop", 0) >= 1, f"nothing of what would have been dropped was counted: {g}")
 
 
+def first_ones(t):
+    """Twenty connections, as soon as there is room for them after the case before."""
+    def all_of_them():
+        try:
+            return [served(t, seconds=3) for _ in range(20)]
+        except TimeoutError:
+            return None
+
+    return wait_for(all_of_them, 60, "room for twenty connections")
+
+
+def still(kept):
+    for n, s in enumerate(kept):
+        s.sendall(b"still mine")
+        check(receive_exactly(s, 10) == b"still mine", f"connection {n}: another echo")
+
+
 @case("full tables: established connections stay, new ones are refused and counted, and room comes back", group="small",
       seawall=True, seconds=120)
 def full(t):
     t.serve()
-    kept = [served(t) for _ in range(20)]
+    kept = first_ones(t)
     c = t.raw()
     # Connections that prove themselves and are then abandoned, from ever new sources, until there is no room.
     sources = random.Random(t.number)
@@ -347,27 +371,33 @@ def full(t):
                 c.seq, c.ack, c.echo = answer.ack, (answer.seq + 1) & 0xFFFFFFFF, answer.timestamps[0]
                 c.send(ACK)
                 taken += 1
+        still(kept)
         return t.lab.counters(t.service)["dropped"].get("flow_table_full", 0) or \
             t.lab.counters(t.service)["events"].get("flow_shed", 0)
 
     wait_for(fill, 40, lambda: f"flow_table_full or flow_shed after {taken} connections in a table of 1,024")
-    for n, s in enumerate(kept):
-        s.sendall(b"still mine")
-        check(receive_exactly(s, 10) == b"still mine", f"connection {n}: another echo")
+    still(kept)
+
+    def room():
+        still(kept)  # the others are forgotten, being idle
+        try:
+            return served(t, seconds=3)
+        except TimeoutError:
+            return None
+
+    wait_for(room, 60, "room for a new connection")
 
 
 @case("full tables: a flood of forged sources leaves established connections and new clients alone", group="small", seawall=True)
 def full_flood(t):
     t.serve()
-    kept = [served(t) for _ in range(20)]
+    kept = first_ones(t)
     wire = t.enter(Wire(t.lab.outside, t.lab.outside_if))
     sources = random.Random(t.number)
     with t.lab.counting(lambda g: g["answered"] + drops(g) >= 4000, service=t.service):
         for _ in range(5000):
             wire.send(forged_syn(t.lab, t.family, t.port, sources))
-    for n, s in enumerate(kept):
-        s.sendall(b"still mine")
-        check(receive_exactly(s, 10) == b"still mine", f"connection {n}: another echo")
+    still(kept)
     served(t)
 
 

@@ -9,9 +9,14 @@
 
 /*
  * What one item of each table takes, as the dataplane lays them out: a flow is its record, its set-up record and its
- * share of a hash table that is at most three quarters full; a packet is a buffer of 2 KiB with headroom and header.
+ * share of a hash table that is at most three quarters full; a packet is a buffer of 2 KiB with headroom, AF_XDP's own
+ * and the mbuf. DPDK wants something for itself and for each queue. The dataplane sums up exactly before it starts;
+ * this is to say early what can never fit.
  */
-enum { FLOW_BYTES = 320, PACKET_BYTES = 2432, LIMITER_BYTES = 16, MBUF_SPARE = 512 };
+enum { FLOW_BYTES = 320, PACKET_BYTES = 2816, LIMITER_BYTES = 16, DPDK_BYTES = 48 << 20, QUEUE_BYTES = 2 << 20 };
+
+/* Packets that are on their way through a worker while every ring is full: mempool caches and bursts, generously. */
+enum { MBUF_SPARE = 2048 };
 
 static uint32_t rings(const struct sw_spec_boot *boot)
 {
@@ -20,13 +25,14 @@ static uint32_t rings(const struct sw_spec_boot *boot)
 
 static uint32_t mbufs_wanted(const struct sw_spec_boot *boot)
 {
-	return rings(boot) + boot->held_pkts / boot->workers + MBUF_SPARE;
+	return rings(boot) + (boot->held_pkts + boot->workers - 1) / boot->workers + MBUF_SPARE;
 }
 
 void sw_memory_sum(const struct sw_spec_boot *boot, struct sw_memory_sum *out)
 {
 	const uint64_t workers = boot->workers;
-	out->packets = workers * boot->mbufs * PACKET_BYTES;
+	out->packets =
+	    workers * boot->mbufs * PACKET_BYTES + DPDK_BYTES + workers * boot->links.count * SW_SIDES * QUEUE_BYTES;
 	out->flows = (uint64_t)boot->flows * FLOW_BYTES;
 	out->source_records = (uint64_t)boot->source_records * sizeof(struct sw_source_record);
 	out->limiter = (uint64_t)boot->limiter_entries * LIMITER_BYTES;

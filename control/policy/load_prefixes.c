@@ -36,9 +36,9 @@ int sw_read_file(const char *path, char **text, size_t *bytes)
 			used += (size_t)n;
 	}
 	close(fd);
-	if (result) {
+	if (result || !buffer) {
 		free(buffer);
-		return result;
+		return result ? result : -ENOMEM;
 	}
 	buffer[used] = 0;
 	*text = buffer;

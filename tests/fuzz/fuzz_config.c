@@ -40,7 +40,8 @@ static void use(struct sw_spec *spec)
 	struct sw_snapshot_header *snapshot = NULL;
 	struct sw_spec *again = NULL;
 	char error[256];
-	const struct sw_compile_input input = {.spec = spec, .generation = 1, .now_unix_ns = 1, .cpus = cpus, .cpu_count = 2};
+	const struct sw_compile_input input = {
+	    .spec = spec, .generation = 1, .now_unix_ns = 1, .cpus = cpus, .cpu_count = 2};
 	const int result = sw_compile(&input, &cursors, &report, &snapshot);
 	SW_PROMISE(result == 0 || result == -ENOSPC);
 	if (!result) {

@@ -16,22 +16,28 @@ enum {
 	BENCH_CLIENT_PORT = 1024,
 };
 
+/* One worker of a box, with the frames that it works on. */
 struct bench_box {
-	struct sw_box box;
+	struct sw_box *box;
 	struct sw_secrets secrets;
 	struct large_policy_size size;
 	struct sw_worker *worker;
 	struct rte_mbuf *frames[BENCH_FRAMES];
-	uint16_t ports[SW_SIDES];
+	uint64_t policy_bytes; /* what the compiled policy takes */
 	uint64_t random;
+	bool spread;           /* each source talks to a service of its own, not all to the first */
 };
 
-/* Box with its policy, ports that swallow what is sent, and frames; dies with a message when it cannot be had. */
+/*
+ * A box with its policy, ports that swallow what is sent, and frames for its first worker; dies with a message when it
+ * cannot be had. One box at a time.
+ */
 void bench_box_open(struct bench_box *b, const struct large_policy_size *size);
+/* Frames and ports for another worker of the box of `b`. */
+void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second);
+/* Frees the frames of a second worker; to be done before the box is closed. */
+void bench_box_close_second(struct bench_box *second);
 void bench_box_close(struct bench_box *b);
-
-/* What the box sent since the last call, if it is being looked at: the last packet of each side. For set-up alone. */
-struct rte_mbuf *bench_sent(const struct bench_box *b, enum sw_side side);
 
 static inline uint64_t bench_random(struct bench_box *b)
 {
@@ -55,11 +61,41 @@ struct bench_case {
 	void (*settle)(struct bench_box *b);
 	/* What must have grown by one per packet when the case was measured, so that it measured what it says. */
 	uint64_t (*proof)(const struct sw_counters *c);
-	uint32_t source_syn_per_s;
+	uint32_t source_syn_per_s; /* large_policy.h; the bucket is then made to refill once a day, not while it is measured */
 	bool has_flows, is_ipv6;
 };
 
 extern const struct bench_case bench_cases[];
 extern const unsigned int bench_case_count;
+
+struct bench_settings {
+	const char *json, *only;
+	unsigned int runs, passes;
+	unsigned int bits;               /* 0: the case's own source_bits */
+	uint32_t services, prefixes;     /* of the policy; prefixes: IPv4 deny entries */
+	bool count_only;                 /* one pass, between markers, for an instruction counter */
+	bool spread;                     /* each source talks to a service of its own */
+};
+
+/* Medians over the runs; spread: (third quartile - first) / median of the case's cycles. bare, ratio: NAN without AVX-512. */
+struct bench_result {
+	double cycles, bare, ratio, spread;
+	uint64_t table_bytes, policy_bytes;
+};
+
+/* The policy and tables that a case runs with. */
+struct large_policy_size bench_size_for(const struct bench_case *c, const struct bench_settings *o);
+struct bench_result bench_run_case(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o);
+/* For an instruction counter: everything but the counted pass is set-up. */
+void bench_count_case(struct bench_box *b, const struct bench_case *c);
+/* One worker against two at a time, over SYNs. Returns what goes into the JSON; exits when a second CPU is missing. */
+struct json_t *bench_two_workers(const struct bench_settings *o);
+/* What tables take by element, and what a box of 16 GiB holds. */
+struct json_t *bench_memory(const struct bench_settings *o);
+
+/* One pass over all frames, in TSC cycles of CPU time. Without `work` only the generator runs: what it costs is taken off. */
+double bench_pass(struct bench_box *b, const struct bench_case *c, bool work);
+/* Sorts `values`. */
+double bench_quantile(double *values, unsigned int count, double q);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench.h"
 
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_cycles.h>
@@ -12,11 +14,10 @@
  * Ports that take everything and keep nothing: the frames belong to the benchmark, which uses them again. No device
  * stands behind them; DPDK's table of fast-path functions is enough for rte_eth_tx_burst().
  */
-static struct rte_mbuf *last_sent[SW_SIDES];
-
 static uint16_t swallow(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 {
-	*(struct rte_mbuf **)queue = mbufs[count - 1];
+	(void)queue;
+	(void)mbufs;
 	return count;
 }
 
@@ -28,23 +29,16 @@ static uint16_t nothing(void *queue, struct rte_mbuf **mbufs, uint16_t count)
 	return 0;
 }
 
-static void make_port(struct bench_box *b, enum sw_side side)
+static struct sw_queue make_port(unsigned int worker, enum sw_side side)
 {
-	static void *queues[SW_SIDES][1], *callbacks[SW_SIDES][1];
-	const uint16_t port = (uint16_t)(RTE_MAX_ETHPORTS - 1 - side);
+	static void *queues[1], *callbacks[1];
+	const uint16_t port = (uint16_t)(RTE_MAX_ETHPORTS - 1 - worker * SW_SIDES - side);
 
-	queues[side][0] = &last_sent[side];
 	rte_eth_fp_ops[port] = (struct rte_eth_fp_ops){
-		.rx_pkt_burst = nothing, .rxq = {queues[side], callbacks[side]},
-		.tx_pkt_burst = swallow, .txq = {queues[side], callbacks[side]},
+		.rx_pkt_burst = nothing, .rxq = {queues, callbacks},
+		.tx_pkt_burst = swallow, .txq = {queues, callbacks},
 	};
-	b->ports[side] = port;
-}
-
-struct rte_mbuf *bench_sent(const struct bench_box *b, enum sw_side side)
-{
-	(void)b;
-	return last_sent[side];
+	return (struct sw_queue){.port_id = port, .queue_id = 0};
 }
 
 static void fail(const char *what, const char *why)
@@ -52,8 +46,16 @@ static void fail(const char *what, const char *why)
 	rte_exit(EXIT_FAILURE, "bench: %s: %s\n", what, why);
 }
 
+/* Tables are malloc'd (policy.c): what the allocator holds more than before is theirs. */
+static uint64_t allocated(void)
+{
+	const struct mallinfo2 m = mallinfo2();
+	return m.uordblks + m.hblkhd;
+}
+
 static void adopt_policy(struct bench_box *b)
 {
+	static struct sw_box box;
 	uint64_t bytes;
 	char error[256] = "out of memory";
 	struct sw_policy *policy;
@@ -66,48 +68,71 @@ static void adopt_policy(struct bench_box *b)
 		.boot = sw_snapshot_boot(snapshot), .links = sw_snapshot_links(snapshot, &links), .link_count = 1,
 		.secrets = &b->secrets, .runtime_dir = NULL, .sharded_by_nic = true,
 	};
-	if (sw_box_open(&config, &b->box, error, sizeof(error)))
+	b->box = &box;
+	if (sw_box_open(&config, b->box, error, sizeof(error)))
 		fail("box", error);
+	const uint64_t before = allocated();
 	if (sw_policy_build(snapshot, bytes, rte_get_tsc_hz(), &policy))
 		fail("policy", "out of memory");
+	b->policy_bytes = allocated() - before;
+	if (b->size.source_syn_per_s) /* no bucket is to refill while it is being measured */
+		policy->service[0].levels[0].syn = sw_rate_make(0, b->size.source_syn_per_s, rte_get_tsc_hz());
 	free(snapshot);
-	sw_box_adopt_policy(&b->box, policy);
-	sw_box_new_epoch(&b->box, 1);
+	sw_box_adopt_policy(b->box, policy);
+	sw_box_new_epoch(b->box, 1);
+}
+
+/* Frames have a pool of their own: the worker's own copies must not take theirs. */
+static void take_worker(struct bench_box *b, unsigned int worker)
+{
+	char name[32];
+
+	b->worker = b->box->workers[worker];
+	b->random = 88172645463325252ull + worker;
+	for (unsigned int side = 0; side < SW_SIDES; side++)
+		b->worker->queues[0][side] = make_port(worker, (enum sw_side)side);
+	for (uint32_t slot = 0; slot < b->size.services; slot++)
+		b->worker->service_shares[slot].concurrent = SW_NONE;
+	snprintf(name, sizeof(name), "bench_frames_%u", worker);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create(name, BENCH_FRAMES * 2 - 1, 0, 0, 2048 + 128, SOCKET_ID_ANY);
+	if (pool == NULL || rte_pktmbuf_alloc_bulk(pool, b->frames, BENCH_FRAMES))
+		fail("frames", "out of memory");
 }
 
 void bench_box_open(struct bench_box *b, const struct large_policy_size *size)
 {
 	b->size = *size;
-	b->random = 88172645463325252ull;
 	for (unsigned int i = 0; i < sizeof(b->secrets.master); i++)
 		b->secrets.master[i] = (uint8_t)(i * 37);
 	adopt_policy(b);
-	b->worker = b->box.workers[0];
-	for (unsigned int side = 0; side < SW_SIDES; side++) {
-		make_port(b, side);
-		b->worker->queues[0][side] = (struct sw_queue){.port_id = b->ports[side], .queue_id = 0};
-	}
+	take_worker(b, 0);
 	for (uint32_t slot = 0; slot < size->services; slot++) {
-		atomic_store(&b->box.shared.armed[slot], 1);
-		b->worker->service_shares[slot].concurrent = SW_NONE;
+		atomic_store(&b->box->shared.armed[slot], 1);
 		for (unsigned int i = 0; i < 4; i++)
-			b->box.shared.promises[slot][i / 2][i % 2] = (struct sw_promise){
+			b->box->shared.promises[slot][i / 2][i % 2] = (struct sw_promise){
 				.mss = 1460, .window_scale = 7, .sack = 1, .timestamps = 1, .known = 1,
 			};
 	}
-	/* Frames have a pool of their own: the worker's own copies must not take theirs. */
-	struct rte_mempool *pool = rte_pktmbuf_pool_create("bench_frames", BENCH_FRAMES * 2 - 1, 0, 0, 2048 + 128, SOCKET_ID_ANY);
-	if (pool == NULL || rte_pktmbuf_alloc_bulk(pool, b->frames, BENCH_FRAMES))
-		fail("frames", "out of memory");
+}
+
+void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second)
+{
+	*second = *b;
+	take_worker(second, worker);
+}
+
+void bench_box_close_second(struct bench_box *second)
+{
+	sw_pipeline_begin(second->worker, rte_rdtsc());
+	sw_pipeline_drain(second->worker);
+	for (unsigned int i = 0; i < BENCH_FRAMES; i++)
+		rte_mbuf_refcnt_set(second->frames[i], 1);
+	rte_mempool_free(second->frames[0]->pool);
 }
 
 void bench_box_close(struct bench_box *b)
 {
-	sw_pipeline_begin(b->worker, rte_rdtsc());
-	sw_pipeline_drain(b->worker);
-	for (unsigned int i = 0; i < BENCH_FRAMES; i++)
-		rte_mbuf_refcnt_set(b->frames[i], 1);
-	rte_mempool_free(b->frames[0]->pool);
-	sw_policy_free((struct sw_policy *)(uintptr_t)atomic_load(&b->box.shared.policy));
-	sw_box_close(&b->box);
+	bench_box_close_second(b);
+	sw_policy_free((struct sw_policy *)(uintptr_t)atomic_load(&b->box->shared.policy));
+	sw_box_close(b->box);
 }

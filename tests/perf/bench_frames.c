@@ -139,7 +139,7 @@ static void cookies_of(struct bench_box *b, const struct bench_template *syn, ui
 		pointers[i] = &views[i];
 		options[i] = sw_cookie_options_of(&views[i]);
 	}
-	sw_cookie_make_burst(atomic_load(&b->box.shared.cookie_keys), pointers, options, SW_BURST, cookies);
+	sw_cookie_make_burst(atomic_load(&b->box->shared.cookie_keys), pointers, options, SW_BURST, cookies);
 }
 
 void bench_write_proof(struct bench_box *b, struct rte_mbuf **burst, uint32_t first, bool is_ipv6)

@@ -68,7 +68,7 @@ uint32_t large_policy_not_denied(const struct large_policy_size *size, uint32_t 
 static struct sw_boot boot_of(const struct large_policy_size *size, uint32_t entries)
 {
 	struct sw_boot b = {
-		.instance = "bench", .workers = 1, .cores = {1}, .housekeeping_core = SW_NONE, .hugepages = SW_HUGEPAGES_AUTO,
+		.instance = "bench", .workers = size->workers ? size->workers : 1, .cores = {1}, .housekeeping_core = SW_NONE, .hugepages = SW_HUGEPAGES_AUTO,
 		.heartbeat_timeout_ms = 1000, .mbufs = 16384, .rx_descriptors = 1024, .tx_descriptors = 1024,
 		.flows = size->flows, .source_records = size->source_records, .limiter_entries = size->limiter_entries,
 		.held_pkts = 4096, .services_max = size->services, .groups_max = size->groups, .entries_max = entries,

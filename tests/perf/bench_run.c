@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A case, run: the pipeline and the bare loop by turns, each in CPU time with the generator's cost taken off. */
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_debug.h>
+#include <sys/mman.h>
+
+#include "bench.h"
+
+/*
+ * Time that this thread has had a CPU, in TSC cycles: what others run on a shared machine meanwhile does not count. A
+ * pass takes a millisecond or so, the two readings a fraction of a microsecond.
+ */
+static double cycles_used(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return ((double)t.tv_sec + (double)t.tv_nsec * 1e-9) * (double)rte_get_tsc_hz();
+}
+
+/* ---- one pass over all frames ------------------------------------------------------------------------------------- */
+
+static enum sw_side side_of(const struct bench_case *c, unsigned int burst)
+{
+	return c->side == SW_SIDES ? (enum sw_side)(burst & 1) : c->side;
+}
+
+static void pipeline(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side)
+{
+	struct sw_worker *w = b->worker;
+
+	sw_pipeline_begin(w, rte_rdtsc());
+	sw_pipeline_burst(w, burst, SW_BURST, 0, side, false);
+	sw_pipeline_timers(w);
+	sw_pipeline_end(w);
+}
+
+double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
+{
+	const double start = cycles_used();
+
+	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST) {
+		const enum sw_side side = side_of(c, i / SW_BURST);
+		c->renew(b, c, b->frames + i, side);
+		if (work)
+			pipeline(b, b->frames + i, side);
+	}
+	const double cycles = cycles_used() - start;
+	if (work && c->settle)
+		c->settle(b);
+	return cycles;
+}
+
+static double bare_pass(struct bench_box *b, const struct bench_case *flood, struct bare *bare)
+{
+	const double start = cycles_used();
+
+	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST) {
+		flood->renew(b, flood, b->frames + i, SW_OUTSIDE);
+		if (bare)
+			bare_answer_burst(bare, b->frames + i, rte_rdtsc());
+	}
+	return cycles_used() - start;
+}
+
+/* ---- a case ------------------------------------------------------------------------------------------------------- */
+
+static int by_value(const void *left, const void *right)
+{
+	const double a = *(const double *)left, b = *(const double *)right;
+	return (a > b) - (a < b);
+}
+
+double bench_quantile(double *values, unsigned int count, double q)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return values[(unsigned int)(q * (count - 1) + 0.5)];
+}
+
+static void check_proof(struct bench_box *b, const struct bench_case *c, uint64_t before, uint64_t packets)
+{
+	const uint64_t done = c->proof(&b->worker->totals) - before;
+
+	/* A few in a thousand may meet a neighbour in a full line of the limiter, or a bucket that has just refilled. */
+	if (done < packets - packets / 20)
+		rte_exit(EXIT_FAILURE, "bench: %s: of %lu packets only %lu ended as the case says\n", c->name, packets, done);
+}
+
+static struct bare *make_bare(unsigned int source_bits)
+{
+	static struct bare bare;
+	const size_t bytes = sizeof(struct bare_bucket) << source_bits;
+
+	if (!bare_available())
+		return NULL;
+	bare = (struct bare){.mask = (1u << source_bits) - 1, .key = {0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull}};
+	bare.table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (bare.table == MAP_FAILED)
+		return NULL;
+	(void)madvise(bare.table, bytes, MADV_HUGEPAGE);
+	memset(bare.table, 0, bytes);
+	return &bare;
+}
+
+static uint64_t footprint(const struct bench_box *b)
+{
+	const struct sw_worker *w = b->worker;
+	return (w->limiter.mask + 1) * sizeof(struct sw_limiter_set) + sw_flow_table_bytes(w->flows.capacity) +
+		w->record_count * sizeof(struct sw_source_record);
+}
+
+/* The flood that bare answers: IPv4 SYNs with an MSS option, whatever the case itself sends. */
+static struct bench_case flood_for(const struct bench_case *c)
+{
+	struct bench_case flood = bench_cases[0];
+	flood.source_bits = c->source_bits;
+	return flood;
+}
+
+struct bench_result bench_run_case(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o)
+{
+	double work[o->runs], yardstick[o->runs], ratios[o->runs];
+	const struct bench_case flood = flood_for(c);
+	struct bare *bare = make_bare(c->source_bits);
+	const double frames = (double)BENCH_FRAMES * o->passes;
+
+	for (int r = -2; r < (int)o->runs; r++) {
+		double bare_alone = 0, bare_both = 0, alone = 0, both = 0;
+		flood.template(&flood);
+		for (unsigned int p = 0; bare && p < o->passes; p++) {
+			bare_alone += bare_pass(b, &flood, NULL);
+			bare_both += bare_pass(b, &flood, bare);
+		}
+		c->template(c);
+		const uint64_t before = c->proof(&b->worker->totals);
+		for (unsigned int p = 0; p < o->passes; p++) {
+			alone += bench_pass(b, c, false);
+			both += bench_pass(b, c, true);
+		}
+		if (r < 0)
+			continue; /* warm-up: tables fill */
+		check_proof(b, c, before, (uint64_t)frames);
+		work[r] = (both - alone) / frames;
+		yardstick[r] = bare ? (bare_both - bare_alone) / frames : NAN;
+		ratios[r] = work[r] / yardstick[r];
+	}
+	struct bench_result result = {
+		.cycles = bench_quantile(work, o->runs, 0.5), .bare = bench_quantile(yardstick, o->runs, 0.5),
+		.ratio = bench_quantile(ratios, o->runs, 0.5), .table_bytes = footprint(b),
+		.policy_bytes = b->policy_bytes,
+	};
+	result.spread = (bench_quantile(work, o->runs, 0.75) - bench_quantile(work, o->runs, 0.25)) / result.cycles;
+	if (bare)
+		munmap(bare->table, sizeof(struct bare_bucket) << c->source_bits);
+	return result;
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------------------- */
+
+/* Marks the part that an instruction counter is to count: callgrind's --toggle-collect finds it by this name. */
+__attribute__((noinline)) void bench_counted_pass(struct bench_box *b, const struct bench_case *c);
+void bench_counted_pass(struct bench_box *b, const struct bench_case *c)
+{
+	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST)
+		pipeline(b, b->frames + i, side_of(c, i / SW_BURST));
+}
+
+void bench_count_case(struct bench_box *b, const struct bench_case *c)
+{
+	bench_pass(b, c, true); /* tables fill */
+	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST)
+		c->renew(b, c, b->frames + i, side_of(c, i / SW_BURST));
+	bench_counted_pass(b, c);
+}

@@ -121,7 +121,9 @@ static json_t *view_dataplane(const struct sw_sample *s)
 	sw_put_text(out, "state", sw_dataplane_state_name(s->state));
 	sw_put_text(out, "text", s->state_text);
 	sw_put_time(out, "started", s->start_unix_ns);
-	sw_put_count(out, "uptime_s", s->valid && s->unix_ns > s->start_unix_ns ? (s->unix_ns - s->start_unix_ns) / 1000000000u : 0);
+	const uint64_t alive_unix_ns = s->unix_ns - s->heartbeat_age_ns; /* a dead one has grown no older since */
+	sw_put_count(out, "uptime_s", s->valid && alive_unix_ns > s->start_unix_ns ?
+		(alive_unix_ns - s->start_unix_ns) / 1000000000u : 0);
 	sw_put_count(out, "pid", s->pid);
 	sw_put_count(out, "generation", s->generation);
 	sw_put_count(out, "workers", s->worker_count);
@@ -293,7 +295,7 @@ static json_t *view_policy(struct sw_server *server, const struct sw_sample *s)
 	json_object_set_new(out, "is_last_good", json_boolean(policy->is_last_good || status.running_last_good));
 	sw_put_count(out, "generation_wanted", status.generation_wanted);
 	sw_put_count(out, "generation_in_force", s->valid ? s->generation : status.generation_in_force);
-	json_object_set_new(out, "in_step", json_boolean(s->valid && s->generation == status.generation_wanted));
+	json_object_set_new(out, "in_step", json_boolean(s->state == SW_DATAPLANE_RUNNING && s->generation == status.generation_wanted));
 	sw_put_time(out, "published", status.published_unix_ns);
 	json_object_set_new(out, "dataplane_connected", json_boolean(status.dataplane_connected));
 	sw_put_text(out, "dataplane_text", status.dataplane_text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a worker knows of sources: their buckets in the limiter table, and records, with evidence, for those that have
- * proven themselves or claim a lot. The rules of DESIGN.md stand here: only a proven source is blocked or counted
+ * proven themselves or claim a lot. Two rules stand here: only a proven source is blocked or counted
  * against a concurrent limit, and no unproven packet takes a place that a proven source holds.
  */
 #ifndef SW_SOURCES_H

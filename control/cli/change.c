@@ -23,7 +23,7 @@ int sw_command_block(struct sw_invocation *in)
 		return SW_EXIT_USAGE;
 	}
 	json_t *body = json_pack("{s:s, s:i, s:s}", strchr(what, '/') ? "prefix" : "address", what, "seconds", (int)seconds,
-		"reason", reason ? reason : "");
+	    "reason", reason ? reason : "");
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (!text) {
@@ -35,7 +35,8 @@ int sw_command_block(struct sw_invocation *in)
 	if (!go_on)
 		return end;
 	if (seconds)
-		fprintf(in->out, "%s is blocked for %s.\n", sw_text_at(reply.json, "blocked"), sw_format_duration(seconds, lasts));
+		fprintf(
+		    in->out, "%s is blocked for %s.\n", sw_text_at(reply.json, "blocked"), sw_format_duration(seconds, lasts));
 	else
 		fprintf(in->out, "%s is blocked until it is unblocked.\n", sw_text_at(reply.json, "blocked"));
 	sw_answer_free(&reply);
@@ -60,7 +61,7 @@ int sw_command_unblock(struct sw_invocation *in)
 	if (!go_on)
 		return end;
 	fprintf(in->out, "%s is unblocked (%lld lifted).\n", sw_text_at(reply.json, "unblocked"),
-		(long long)sw_int_at(reply.json, "lifted"));
+	    (long long)sw_int_at(reply.json, "lifted"));
 	sw_answer_free(&reply);
 	return end;
 }
@@ -81,8 +82,8 @@ int sw_command_blocks(struct sw_invocation *in)
 		char since[SW_TEXT_BYTES], until[SW_TEXT_BYTES], packets[SW_TEXT_BYTES];
 		const char *ends = json_string_value(sw_at(b, "until"));
 		sw_table_row(&table, sw_text_at(b, "prefix"), sw_format_time(sw_text_at(b, "since"), since),
-			ends ? sw_format_time(ends, until) : "unblocked", sw_format_count(sw_int_at(b, "packets"), packets),
-			sw_text_at(b, "reason"));
+		    ends ? sw_format_time(ends, until) : "unblocked", sw_format_count(sw_int_at(b, "packets"), packets),
+		    sw_text_at(b, "reason"));
 	}
 	sw_table_print(&table, in->out, "No blocks.");
 	sw_answer_free(&reply);
@@ -117,12 +118,13 @@ int sw_command_reload(struct sw_invocation *in)
 	if (reply.status == 422)
 		fprintf(in->out, "Refused; the earlier policy stays in force. %s\n", sw_text_at(reply.json, "message"));
 	else if (reply.status == 202)
-		fprintf(in->out, "Good and stored; the dataplane takes it when it is back. %s\n", sw_text_at(reply.json, "message"));
+		fprintf(in->out, "Good and stored; the dataplane takes it when it is back. %s\n",
+		    sw_text_at(reply.json, "message"));
 	else
 		fprintf(in->out, "Policy %lld is in force.\n", (long long)sw_int_at(reply.json, "generation"));
 	if (sw_true_at(reply.json, "needs_restart"))
 		fprintf(in->out, "The boot section has changed (%s): that part takes a restart of seawall-dataplane.\n",
-			sw_text_at(reply.json, "restart_field"));
+		    sw_text_at(reply.json, "restart_field"));
 	sw_answer_free(&reply);
 	return end;
 }
@@ -141,8 +143,10 @@ static char *read_file(const char *path)
 	const size_t n = fread(text, 1, CONFIG_MAX_BYTES + 1, file);
 	text[n] = 0;
 	if (n > CONFIG_MAX_BYTES || ferror(file) || strlen(text) != n) {
-		fprintf(stderr, "seawallctl: %s: %s\n", path, n > CONFIG_MAX_BYTES ? "larger than 8 MiB; `seawalld --check` takes it" :
-			ferror(file) ? strerror(errno) : "a NUL byte inside: no JSON");
+		fprintf(stderr, "seawallctl: %s: %s\n", path,
+		    n > CONFIG_MAX_BYTES ? "larger than 8 MiB; `seawalld --check` takes it"
+		    : ferror(file)       ? strerror(errno)
+		                         : "a NUL byte inside: no JSON");
 		free(text);
 		text = NULL;
 	}
@@ -170,9 +174,9 @@ int sw_command_check(struct sw_invocation *in)
 		char bytes[SW_TEXT_BYTES];
 		const json_t *s = sw_at(reply.json, "summary");
 		fprintf(in->out, "%s is good: %lld services, %lld targets, %lld groups, %lld prefixes; tables of %s MiB.\n",
-			in->arguments[0], (long long)sw_int_at(s, "services"), (long long)sw_int_at(s, "targets"),
-			(long long)sw_int_at(s, "groups"), (long long)sw_int_at(s, "prefixes"),
-			sw_format_count(sw_int_at(s, "memory_bytes") >> 20, bytes));
+		    in->arguments[0], (long long)sw_int_at(s, "services"), (long long)sw_int_at(s, "targets"),
+		    (long long)sw_int_at(s, "groups"), (long long)sw_int_at(s, "prefixes"),
+		    sw_format_count(sw_int_at(s, "memory_bytes") >> 20, bytes));
 	}
 	sw_answer_free(&reply);
 	return end;

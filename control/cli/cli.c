@@ -7,46 +7,47 @@
 #include <string.h>
 
 const struct sw_option_line sw_options[SW_OPTION_COUNT] = {
-	[SW_OPTION_SOCKET] = {'s', "socket", "PATH", "the daemon's Unix socket"},
-	[SW_OPTION_RUNTIME_DIR] = {'r', "runtime-dir", "DIR", "the directory that holds it (else $SEAWALL_RUNTIME_DIR, else the one\n"
-		"box that runs below /run/seawall)"},
-	[SW_OPTION_URL] = {'u', "url", "URL", "read over loopback TCP, e.g. http://127.0.0.1:8470; cannot change anything"},
-	[SW_OPTION_JSON] = {'j', "json", NULL, "print the daemon's JSON as it is, for scripts"},
-	[SW_OPTION_HELP] = {'h', "help", NULL, "this help; `seawallctl COMMAND --help` explains a command"},
-	[SW_OPTION_VERSION] = {'V', "version", NULL, "print the version"},
-	[SW_OPTION_BY] = {'b', "by", "KEY", "sort by syns, conns, refused, dropped, bytes, concurrent or last_seen"},
-	[SW_OPTION_LIMIT] = {'n', "limit", "N", "show at most N lines"},
-	[SW_OPTION_SERVICE] = {'S', "service", "NAME", "only towards this service"},
-	[SW_OPTION_PROOF] = {'p', "proof", "LEVEL", "only sources that proved at least claimed, echoed or sent_data"},
-	[SW_OPTION_PREFIXES] = {'P', "prefixes", NULL, "sum up by prefix instead of by address"},
-	[SW_OPTION_FOR] = {'f', "for", "TIME", "how long: 90s, 15m, 1h, 2d; without it until unblocked"},
-	[SW_OPTION_REASON] = {'R', "reason", "TEXT", "why, for whoever reads the list later"},
-	[SW_OPTION_ALL] = {'a', "all", NULL, "counters at 0 too"},
+    [SW_OPTION_SOCKET] = {'s', "socket", "PATH", "the daemon's Unix socket"},
+    [SW_OPTION_RUNTIME_DIR] = {'r', "runtime-dir", "DIR",
+        "the directory that holds it (else $SEAWALL_RUNTIME_DIR, else the one\n"
+        "box that runs below /run/seawall)"},
+    [SW_OPTION_URL] = {'u', "url", "URL", "read over loopback TCP, e.g. http://127.0.0.1:8470; cannot change anything"},
+    [SW_OPTION_JSON] = {'j', "json", NULL, "print the daemon's JSON as it is, for scripts"},
+    [SW_OPTION_HELP] = {'h', "help", NULL, "this help; `seawallctl COMMAND --help` explains a command"},
+    [SW_OPTION_VERSION] = {'V', "version", NULL, "print the version"},
+    [SW_OPTION_BY] = {'b', "by", "KEY", "sort by syns, conns, refused, dropped, bytes, concurrent or last_seen"},
+    [SW_OPTION_LIMIT] = {'n', "limit", "N", "show at most N lines"},
+    [SW_OPTION_SERVICE] = {'S', "service", "NAME", "only towards this service"},
+    [SW_OPTION_PROOF] = {'p', "proof", "LEVEL", "only sources that proved at least claimed, echoed or sent_data"},
+    [SW_OPTION_PREFIXES] = {'P', "prefixes", NULL, "sum up by prefix instead of by address"},
+    [SW_OPTION_FOR] = {'f', "for", "TIME", "how long: 90s, 15m, 1h, 2d; without it until unblocked"},
+    [SW_OPTION_REASON] = {'R', "reason", "TEXT", "why, for whoever reads the list later"},
+    [SW_OPTION_ALL] = {'a', "all", NULL, "counters at 0 too"},
 };
 
-static const char top_help[] =
-	"Usage: seawallctl [OPTIONS] COMMAND [ARGUMENTS]\n"
-	"\n"
-	"Asks the Seawall daemon what the box does, and tells it what to do.\n";
+static const char top_help[] = "Usage: seawallctl [OPTIONS] COMMAND [ARGUMENTS]\n"
+                               "\n"
+                               "Asks the Seawall daemon what the box does, and tells it what to do.\n";
 
 static const char top_more[] =
-	"\n"
-	"Examples:\n"
-	"  seawallctl status                                  is all well?\n"
-	"  seawallctl watch                                   live, until Ctrl-C\n"
-	"  seawallctl top --proof echoed                      who, of those that own their address\n"
-	"  seawallctl why 192.0.2.7                           what happens to this address, and why\n"
-	"  seawallctl block 192.0.2.0/24 --for 1h --reason \"ticket 4711\"\n"
-	"  seawallctl stats --json | jq .accounting.unaccounted\n"
-	"\n"
-	"Ends with 0: done; 1: the daemon refused, found nothing, or the box is not healthy;\n"
-	"2: wrong usage; 3: no daemon answers.\n";
+    "\n"
+    "Examples:\n"
+    "  seawallctl status                                  is all well?\n"
+    "  seawallctl watch                                   live, until Ctrl-C\n"
+    "  seawallctl top --proof echoed                      who, of those that own their address\n"
+    "  seawallctl why 192.0.2.7                           what happens to this address, and why\n"
+    "  seawallctl block 192.0.2.0/24 --for 1h --reason \"ticket 4711\"\n"
+    "  seawallctl stats --json | jq .accounting.unaccounted\n"
+    "\n"
+    "Ends with 0: done; 1: the daemon refused, found nothing, or the box is not healthy;\n"
+    "2: wrong usage; 3: no daemon answers.\n";
 
 static void print_option(FILE *out, enum sw_option option)
 {
 	const struct sw_option_line *o = &sw_options[option];
 	char left[40];
-	snprintf(left, sizeof(left), "-%c, --%s%s%s", o->letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+	snprintf(left, sizeof(left), "-%c, --%s%s%s", o->letter, o->name, o->argument ? " " : "",
+	    o->argument ? o->argument : "");
 	fprintf(out, "  %-24s ", left);
 	for (const char *c = o->help; *c; c++) { /* continuation lines are aligned with the first */
 		fputc(*c, out);
@@ -73,7 +74,7 @@ static void print_help(FILE *out)
 static void print_command_help(FILE *out, const struct sw_command *c)
 {
 	fprintf(out, "Usage: seawallctl %s%s%s%s\n\n%s\n%s", c->name, c->arguments[0] ? " " : "", c->arguments,
-		c->options ? " [OPTIONS]" : "", c->help, c->more);
+	    c->options ? " [OPTIONS]" : "", c->help, c->more);
 	if (c->options)
 		fprintf(out, "\nOptions:\n");
 	for (int i = SW_OPTIONS_EVERYWHERE; i < SW_OPTION_COUNT; i++)
@@ -94,8 +95,9 @@ static void make_options(struct option longs[SW_OPTION_COUNT + 1], char shorts[S
 	memset(longs, 0, (SW_OPTION_COUNT + 1) * sizeof(*longs));
 	*shorts++ = ':'; /* tell a missing argument from an unknown option */
 	for (int i = 0; i < SW_OPTION_COUNT; i++) {
-		longs[i] = (struct option){.name = sw_options[i].name, .val = sw_options[i].letter,
-			.has_arg = sw_options[i].argument ? required_argument : no_argument};
+		longs[i] = (struct option){.name = sw_options[i].name,
+		    .val = sw_options[i].letter,
+		    .has_arg = sw_options[i].argument ? required_argument : no_argument};
 		*shorts++ = sw_options[i].letter;
 		if (sw_options[i].argument)
 			*shorts++ = ':';
@@ -231,7 +233,7 @@ bool sw_true_at(const json_t *json, const char *path)
 }
 
 bool sw_call(struct sw_invocation *in, const char *method, const char *path, const char *body, long accept,
-	struct sw_answer *reply, int *end)
+    struct sw_answer *reply, int *end)
 {
 	*end = (int)sw_client_call(&in->client, method, path, body, reply);
 	if (*end)

@@ -49,15 +49,15 @@ static CURL *prepare(const struct sw_client *client, const char *path)
 
 static enum sw_exit unreachable(const struct sw_client *client, CURLcode code)
 {
-	fprintf(stderr, "seawallctl: no daemon answers at %s: %s\n", client->socket_path ? client->socket_path : client->url,
-		curl_easy_strerror(code));
+	fprintf(stderr, "seawallctl: no daemon answers at %s: %s\n",
+	    client->socket_path ? client->socket_path : client->url, curl_easy_strerror(code));
 	if (client->socket_path)
 		fprintf(stderr, "Is seawalld running, and may you use its socket? Another place: --runtime-dir or --socket.\n");
 	return SW_EXIT_UNREACHABLE;
 }
 
-enum sw_exit sw_client_call(const struct sw_client *client, const char *method, const char *path, const char *body,
-	struct sw_answer *reply)
+enum sw_exit sw_client_call(
+    const struct sw_client *client, const char *method, const char *path, const char *body, struct sw_answer *reply)
 {
 	memset(reply, 0, sizeof(*reply));
 	CURL *curl = prepare(client, path);
@@ -124,8 +124,8 @@ static size_t take_events(char *data, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-enum sw_exit sw_client_follow(const struct sw_client *client, const char *path,
-	bool (*event)(void *context, const char *data), void *context)
+enum sw_exit sw_client_follow(
+    const struct sw_client *client, const char *path, bool (*event)(void *context, const char *data), void *context)
 {
 	struct follower f = {.event = event, .context = context};
 	CURL *curl = prepare(client, path);
@@ -171,7 +171,8 @@ char *sw_find_socket(const char *runtime_dir)
 		return asprintf(&path, "%s/seawalld.sock", runtime_dir) < 0 ? NULL : path;
 	glob_t found = {0};
 	if (glob("/run/seawall/*/seawalld.sock", 0, NULL, &found) || !found.gl_pathc) {
-		fprintf(stderr, "seawallctl: no daemon is running below /run/seawall; say where with --runtime-dir or --socket\n");
+		fprintf(
+		    stderr, "seawallctl: no daemon is running below /run/seawall; say where with --runtime-dir or --socket\n");
 	} else if (found.gl_pathc > 1) {
 		fprintf(stderr, "seawallctl: several boxes run here; choose one with --socket:\n");
 		for (size_t i = 0; i < found.gl_pathc; i++)

@@ -28,7 +28,7 @@ enum sw_option {
 };
 
 struct sw_option_line {
-	char letter;          /* 0: none */
+	char letter; /* 0: none */
 	const char *name;
 	const char *argument; /* NULL: takes none */
 	const char *help;
@@ -46,12 +46,12 @@ struct sw_invocation {
 
 struct sw_command {
 	const char *name;
-	const char *arguments;      /* "ADDRESS"; "" : none */
+	const char *arguments; /* "ADDRESS"; "" : none */
 	int arguments_min, arguments_max;
-	uint32_t options;           /* bit i: takes sw_options[i], beside those taken everywhere */
+	uint32_t options; /* bit i: takes sw_options[i], beside those taken everywhere */
 	int (*run)(struct sw_invocation *in);
-	const char *help;           /* one line */
-	const char *more;           /* what else --help says, with examples */
+	const char *help; /* one line */
+	const char *more; /* what else --help says, with examples */
 };
 extern const struct sw_command sw_commands[];
 extern const unsigned int sw_command_count;
@@ -74,12 +74,12 @@ int sw_command_reload(struct sw_invocation *in);
 int sw_command_check(struct sw_invocation *in);
 
 /*
- * Calls the daemon and takes care of what is the same for every command: errors of the daemon on stderr, --json on `out`.
- * True: go on and show reply->json, then sw_answer_free() it. False: done, *end holds what to end with.
+ * Calls the daemon and takes care of what is the same for every command: errors of the daemon on stderr, --json on
+ * `out`. True: go on and show reply->json, then sw_answer_free() it. False: done, *end holds what to end with.
  * `accept`: an HTTP status beside 200 to 299 whose body is an answer all the same (503 of /health); 0: none.
  */
 bool sw_call(struct sw_invocation *in, const char *method, const char *path, const char *body, long accept,
-	struct sw_answer *reply, int *end);
+    struct sw_answer *reply, int *end);
 
 /* Members of JSON that may be missing: 0, 0.0, "", false. `path`: keys with dots between. */
 json_t *sw_at(const json_t *json, const char *path);

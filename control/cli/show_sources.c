@@ -35,13 +35,13 @@ static void show_source_table(FILE *out, const json_t *list, const char *empty)
 	sw_table_open(&table, titles);
 	json_array_foreach(list, i, s)
 	{
-		char syns[SW_TEXT_BYTES], rate[SW_TEXT_BYTES], conns[SW_TEXT_BYTES], open[SW_TEXT_BYTES], refused[SW_TEXT_BYTES],
-			dropped[SW_TEXT_BYTES], seen[SW_TEXT_BYTES], blocked[SW_TEXT_BYTES];
+		char syns[SW_TEXT_BYTES], rate[SW_TEXT_BYTES], conns[SW_TEXT_BYTES], open[SW_TEXT_BYTES],
+		    refused[SW_TEXT_BYTES], dropped[SW_TEXT_BYTES], seen[SW_TEXT_BYTES], blocked[SW_TEXT_BYTES];
 		sw_table_row(&table, sw_text_at(s, "address"), sw_text_at(s, "service"), proof_text(sw_text_at(s, "proof")),
-			sw_format_count(sw_int_at(s, "syns"), syns), sw_format_rate(sw_number_at(s, "syn_per_s"), rate),
-			sw_format_count(sw_int_at(s, "conns"), conns), sw_format_count(sw_int_at(s, "concurrent"), open),
-			sw_format_count(sw_int_at(s, "refused"), refused), sw_format_count(sw_int_at(s, "dropped"), dropped),
-			distance(sw_text_at(s, "last_seen"), seen), distance(sw_text_at(s, "blocked_until"), blocked));
+		    sw_format_count(sw_int_at(s, "syns"), syns), sw_format_rate(sw_number_at(s, "syn_per_s"), rate),
+		    sw_format_count(sw_int_at(s, "conns"), conns), sw_format_count(sw_int_at(s, "concurrent"), open),
+		    sw_format_count(sw_int_at(s, "refused"), refused), sw_format_count(sw_int_at(s, "dropped"), dropped),
+		    distance(sw_text_at(s, "last_seen"), seen), distance(sw_text_at(s, "blocked_until"), blocked));
 	}
 	sw_table_print(&table, out, empty);
 }
@@ -55,17 +55,18 @@ static void show_prefix_table(FILE *out, const json_t *level)
 	sw_table_open(&table, titles);
 	json_array_foreach(sw_at(level, "prefixes"), i, p)
 	{
-		char sources[SW_TEXT_BYTES], proven[SW_TEXT_BYTES], data[SW_TEXT_BYTES], blocked[SW_TEXT_BYTES], syns[SW_TEXT_BYTES],
-			conns[SW_TEXT_BYTES], open[SW_TEXT_BYTES], refused[SW_TEXT_BYTES], dropped[SW_TEXT_BYTES], seen[SW_TEXT_BYTES];
+		char sources[SW_TEXT_BYTES], proven[SW_TEXT_BYTES], data[SW_TEXT_BYTES], blocked[SW_TEXT_BYTES],
+		    syns[SW_TEXT_BYTES], conns[SW_TEXT_BYTES], open[SW_TEXT_BYTES], refused[SW_TEXT_BYTES],
+		    dropped[SW_TEXT_BYTES], seen[SW_TEXT_BYTES];
 		sw_table_row(&table, sw_text_at(p, "prefix"), sw_format_count(sw_int_at(p, "sources"), sources),
-			sw_format_count(sw_int_at(p, "proven"), proven), sw_format_count(sw_int_at(p, "sent_data"), data),
-			sw_format_count(sw_int_at(p, "blocked"), blocked), sw_format_count(sw_int_at(p, "syns"), syns),
-			sw_format_count(sw_int_at(p, "conns"), conns), sw_format_count(sw_int_at(p, "concurrent"), open),
-			sw_format_count(sw_int_at(p, "refused"), refused), sw_format_count(sw_int_at(p, "dropped"), dropped),
-			distance(sw_text_at(p, "last_seen"), seen));
+		    sw_format_count(sw_int_at(p, "proven"), proven), sw_format_count(sw_int_at(p, "sent_data"), data),
+		    sw_format_count(sw_int_at(p, "blocked"), blocked), sw_format_count(sw_int_at(p, "syns"), syns),
+		    sw_format_count(sw_int_at(p, "conns"), conns), sw_format_count(sw_int_at(p, "concurrent"), open),
+		    sw_format_count(sw_int_at(p, "refused"), refused), sw_format_count(sw_int_at(p, "dropped"), dropped),
+		    distance(sw_text_at(p, "last_seen"), seen));
 	}
 	fprintf(out, "By /%lld and /%lld: %lld prefixes in all\n", (long long)sw_int_at(level, "ipv4_length"),
-		(long long)sw_int_at(level, "ipv6_length"), (long long)sw_int_at(level, "prefixes_in_all"));
+	    (long long)sw_int_at(level, "ipv6_length"), (long long)sw_int_at(level, "prefixes_in_all"));
 	sw_table_print(&table, out, "None.");
 }
 
@@ -94,11 +95,13 @@ static void show_sources(FILE *out, const json_t *json)
 {
 	char claimed[SW_TEXT_BYTES], echoed[SW_TEXT_BYTES], data[SW_TEXT_BYTES], blocked[SW_TEXT_BYTES];
 	fprintf(out, "Known: %s only claimed their address, %s own it, %s own it and sent data; %s are blocked. By %s:\n\n",
-		sw_format_count(sw_int_at(json, "records.claimed"), claimed), sw_format_count(sw_int_at(json, "records.echoed"), echoed),
-		sw_format_count(sw_int_at(json, "records.sent_data"), data), sw_format_count(sw_int_at(json, "records.blocked"), blocked),
-		sw_text_at(json, "sorted_by"));
+	    sw_format_count(sw_int_at(json, "records.claimed"), claimed),
+	    sw_format_count(sw_int_at(json, "records.echoed"), echoed),
+	    sw_format_count(sw_int_at(json, "records.sent_data"), data),
+	    sw_format_count(sw_int_at(json, "records.blocked"), blocked), sw_text_at(json, "sorted_by"));
 	show_source_table(out, sw_at(json, "sources"), "No sources are known.");
-	fprintf(out, "\nOffenders: %lld proven sources that were refused or blocked\n", (long long)sw_int_at(json, "records.offenders"));
+	fprintf(out, "\nOffenders: %lld proven sources that were refused or blocked\n",
+	    (long long)sw_int_at(json, "records.offenders"));
 	show_source_table(out, sw_at(json, "offenders"), "None.");
 }
 
@@ -150,13 +153,14 @@ static void show_budgets(FILE *out, const json_t *budgets)
 	json_array_foreach(budgets, i, b)
 	{
 		char of[128], syn[SW_TEXT_BYTES], conn[SW_TEXT_BYTES], syn_rate[SW_TEXT_BYTES], conn_rate[SW_TEXT_BYTES],
-			open[SW_TEXT_BYTES], most[SW_TEXT_BYTES];
+		    open[SW_TEXT_BYTES], most[SW_TEXT_BYTES];
 		snprintf(of, sizeof(of), "  %s", sw_text_at(b, "of"));
 		format_bucket(sw_at(b, "syn"), syn);
 		format_bucket(sw_at(b, "conn"), conn);
 		sw_table_row(&table, of, syn, sw_format_count(sw_int_at(b, "syn.per_s"), syn_rate), conn,
-			sw_format_count(sw_int_at(b, "conn.per_s"), conn_rate), sw_format_count(sw_int_at(b, "concurrent"), open),
-			json_is_integer(sw_at(b, "concurrent_limit")) ? sw_format_count(sw_int_at(b, "concurrent_limit"), most) : "-");
+		    sw_format_count(sw_int_at(b, "conn.per_s"), conn_rate), sw_format_count(sw_int_at(b, "concurrent"), open),
+		    json_is_integer(sw_at(b, "concurrent_limit")) ? sw_format_count(sw_int_at(b, "concurrent_limit"), most)
+		                                                  : "-");
 	}
 	sw_table_print(&table, out, NULL);
 }
@@ -167,15 +171,14 @@ static void show_towards(FILE *out, const json_t *t)
 	fprintf(out, "\nTowards %s: %s\n", sw_text_at(t, "service"), sw_text_at(t, "verdict"));
 	if (strcmp(sw_text_at(t, "rule.kind"), "none"))
 		fprintf(out, "  rule: %s %s, %lld packets so far\n", sw_text_at(t, "rule.kind"), sw_text_at(t, "rule.prefix"),
-			(long long)sw_int_at(t, "rule.packets"));
+		    (long long)sw_int_at(t, "rule.packets"));
 	if (sw_text_at(t, "group")[0])
 		fprintf(out, "  group: %s\n", sw_text_at(t, "group"));
 	if (sw_text_at(t, "blocked_until")[0])
 		fprintf(out, "  blocked until %s\n", sw_format_time(sw_text_at(t, "blocked_until"), until));
 	size_t i;
 	json_t *used;
-	json_array_foreach(sw_at(t, "used_up"), i, used)
-		fprintf(out, "  used up: %s\n", json_string_value(used));
+	json_array_foreach(sw_at(t, "used_up"), i, used) fprintf(out, "  used up: %s\n", json_string_value(used));
 	show_budgets(out, sw_at(t, "budgets"));
 }
 
@@ -189,15 +192,15 @@ static void show_why(FILE *out, const json_t *json)
 		char until[SW_TEXT_BYTES];
 		const char *ends = json_string_value(sw_at(one, "until"));
 		fprintf(out, "  blocked by an operator: %s until %s, %lld packets so far%s%s\n", sw_text_at(one, "prefix"),
-			ends ? sw_format_time(ends, until) : "unblocked", (long long)sw_int_at(one, "packets"),
-			sw_text_at(one, "reason")[0] ? ": " : "", sw_text_at(one, "reason"));
+		    ends ? sw_format_time(ends, until) : "unblocked", (long long)sw_int_at(one, "packets"),
+		    sw_text_at(one, "reason")[0] ? ": " : "", sw_text_at(one, "reason"));
 	}
 	fputc('\n', out);
-	show_source_table(out, sw_at(json, "evidence"), "No evidence is kept about this address: it sent little, or long ago.");
+	show_source_table(
+	    out, sw_at(json, "evidence"), "No evidence is kept about this address: it sent little, or long ago.");
 	if (!sw_true_at(json, "dataplane_answered"))
 		fprintf(out, "\nThe dataplane could not be asked: %s\n", sw_text_at(json, "dataplane_text"));
-	json_array_foreach(sw_at(json, "towards"), i, one)
-		show_towards(out, one);
+	json_array_foreach(sw_at(json, "towards"), i, one) show_towards(out, one);
 }
 
 int sw_command_why(struct sw_invocation *in)
@@ -226,7 +229,8 @@ int sw_command_incidents(struct sw_invocation *in)
 {
 	struct sw_answer reply;
 	struct sw_table table;
-	char titles[] = "SERVICE|START|LASTED|>PEAK SYN/s|>SYN|>ANSWERED|>DROPPED|>CONN|>SOURCES|>PROVEN|>OFFENDERS|WORST OFFENDER";
+	char titles[] =
+	    "SERVICE|START|LASTED|>PEAK SYN/s|>SYN|>ANSWERED|>DROPPED|>CONN|>SOURCES|>PROVEN|>OFFENDERS|WORST OFFENDER";
 	size_t i;
 	json_t *n;
 	int end;
@@ -240,19 +244,20 @@ int sw_command_incidents(struct sw_invocation *in)
 	sw_table_open(&table, titles);
 	json_array_foreach(sw_at(reply.json, "incidents"), i, n)
 	{
-		char start[SW_TEXT_BYTES], lasted[SW_TEXT_BYTES + 16], span[SW_TEXT_BYTES], peak[SW_TEXT_BYTES], syns[SW_TEXT_BYTES],
-			answered[SW_TEXT_BYTES], dropped[SW_TEXT_BYTES], conns[SW_TEXT_BYTES], sources[SW_TEXT_BYTES],
-			proven[SW_TEXT_BYTES], offenders[SW_TEXT_BYTES];
+		char start[SW_TEXT_BYTES], lasted[SW_TEXT_BYTES + 16], span[SW_TEXT_BYTES], peak[SW_TEXT_BYTES],
+		    syns[SW_TEXT_BYTES], answered[SW_TEXT_BYTES], dropped[SW_TEXT_BYTES], conns[SW_TEXT_BYTES],
+		    sources[SW_TEXT_BYTES], proven[SW_TEXT_BYTES], offenders[SW_TEXT_BYTES];
 		const uint64_t from = sw_parse_time(sw_text_at(n, "start")), to = sw_parse_time(sw_text_at(n, "end"));
 		const uint64_t now = (uint64_t)time(NULL), until = to ? to : now;
 		sw_format_duration(until > from ? until - from : 0, span);
 		snprintf(lasted, sizeof(lasted), "%s%s", span, to ? "" : ", goes on");
 		sw_table_row(&table, sw_text_at(n, "service"), sw_format_time(sw_text_at(n, "start"), start), lasted,
-			sw_format_count(sw_int_at(n, "peak_syn_per_s"), peak), sw_format_count(sw_int_at(n, "syns"), syns),
-			sw_format_count(sw_int_at(n, "answered"), answered), sw_format_count(sw_int_at(n, "dropped"), dropped),
-			sw_format_count(sw_int_at(n, "connections"), conns), sw_format_count(sw_int_at(n, "sources"), sources),
-			sw_format_count(sw_int_at(n, "sources_proven"), proven), sw_format_count(sw_int_at(n, "offenders"), offenders),
-			sw_text_at(json_array_get(sw_at(n, "top_offenders"), 0), "address"));
+		    sw_format_count(sw_int_at(n, "peak_syn_per_s"), peak), sw_format_count(sw_int_at(n, "syns"), syns),
+		    sw_format_count(sw_int_at(n, "answered"), answered), sw_format_count(sw_int_at(n, "dropped"), dropped),
+		    sw_format_count(sw_int_at(n, "connections"), conns), sw_format_count(sw_int_at(n, "sources"), sources),
+		    sw_format_count(sw_int_at(n, "sources_proven"), proven),
+		    sw_format_count(sw_int_at(n, "offenders"), offenders),
+		    sw_text_at(json_array_get(sw_at(n, "top_offenders"), 0), "address"));
 	}
 	sw_table_print(&table, in->out, "No incidents.");
 	sw_answer_free(&reply);

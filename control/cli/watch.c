@@ -34,9 +34,8 @@ static void show_drops(FILE *out, const json_t *sample)
 	size_t count = 0;
 	const char *reason;
 	json_t *rate;
-	json_object_foreach(sw_at(sample, "rates.dropped"), reason, rate)
-		if (count < sizeof(drops) / sizeof(drops[0]))
-			drops[count++] = (struct drop){reason, json_number_value(rate)};
+	json_object_foreach(sw_at(sample, "rates.dropped"), reason, rate) if (count < sizeof(drops) / sizeof(drops[0]))
+	    drops[count++] = (struct drop){reason, json_number_value(rate)};
 	qsort(drops, count, sizeof(drops[0]), by_rate);
 	struct sw_table table;
 	char titles[] = "DROPPED BECAUSE OF|>NOW/s|>TOTAL";
@@ -44,7 +43,8 @@ static void show_drops(FILE *out, const json_t *sample)
 	for (size_t i = 0; i < count && i < DROPS_SHOWN; i++) {
 		char now[SW_TEXT_BYTES], total[SW_TEXT_BYTES];
 		sw_table_row(&table, drops[i].reason, sw_format_rate(drops[i].rate, now),
-			sw_format_count(json_integer_value(json_object_get(sw_at(sample, "accounting.dropped"), drops[i].reason)), total));
+		    sw_format_count(
+		        json_integer_value(json_object_get(sw_at(sample, "accounting.dropped"), drops[i].reason)), total));
 	}
 	sw_table_print(&table, out, "Nothing is being dropped.");
 }
@@ -54,14 +54,14 @@ static void show_packets(FILE *out, const json_t *sample)
 	static const struct {
 		const char *key, *name;
 	} rows[] = {{"rx", "received"}, {"forwarded", "forwarded"}, {"answered", "answered"}, {"absorbed", "absorbed"},
-		{"dropped_total", "dropped"}};
+	    {"dropped_total", "dropped"}};
 	struct sw_table table;
 	char titles[] = "PACKETS|>NOW/s|>TOTAL";
 	sw_table_open(&table, titles);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char now[SW_TEXT_BYTES], total[SW_TEXT_BYTES];
 		sw_table_row(&table, rows[i].name, sw_format_rate(sw_number_at(sw_at(sample, "rates"), rows[i].key), now),
-			sw_format_count(sw_int_at(sw_at(sample, "accounting"), rows[i].key), total));
+		    sw_format_count(sw_int_at(sw_at(sample, "accounting"), rows[i].key), total));
 	}
 	char text[SW_TEXT_BYTES];
 	sw_table_row(&table, "unaccounted", "", sw_format_count(sw_int_at(sample, "accounting.unaccounted"), text));
@@ -72,16 +72,16 @@ static void draw(FILE *out, const json_t *sample)
 {
 	char time[SW_TEXT_BYTES], flows[SW_TEXT_BYTES], sources[SW_TEXT_BYTES], proven[SW_TEXT_BYTES];
 	fprintf(out, "Seawall  %s  dataplane %s, health %s%s%s\n\n", sw_format_time(sw_text_at(sample, "time"), time),
-		sw_text_at(sample, "dataplane"), sw_text_at(sample, "health"), sw_text_at(sample, "worst")[0] ? ": " : "",
-		sw_text_at(sample, "worst"));
+	    sw_text_at(sample, "dataplane"), sw_text_at(sample, "health"), sw_text_at(sample, "worst")[0] ? ": " : "",
+	    sw_text_at(sample, "worst"));
 	sw_show_service_table(out, sw_at(sample, "services"));
 	if (sw_int_at(sample, "services_left_out"))
 		fprintf(out, "and %lld more services\n", (long long)sw_int_at(sample, "services_left_out"));
 	fputc('\n', out);
 	show_packets(out, sample);
 	fprintf(out, "\n%s flows, %s sources known, %s of them own their address\n\n",
-		sw_format_count(sw_int_at(sample, "flows"), flows), sw_format_count(sw_int_at(sample, "sources"), sources),
-		sw_format_count(sw_int_at(sample, "sources_proven"), proven));
+	    sw_format_count(sw_int_at(sample, "flows"), flows), sw_format_count(sw_int_at(sample, "sources"), sources),
+	    sw_format_count(sw_int_at(sample, "sources_proven"), proven));
 	show_drops(out, sample);
 }
 

@@ -11,11 +11,11 @@
 const char *sw_dataplane_state_name(enum sw_dataplane_state state)
 {
 	static const char *const names[] = {
-		[SW_DATAPLANE_ABSENT] = "absent",
-		[SW_DATAPLANE_INCOMPATIBLE] = "incompatible",
-		[SW_DATAPLANE_ENDED] = "ended",
-		[SW_DATAPLANE_STALE] = "stale",
-		[SW_DATAPLANE_RUNNING] = "running",
+	    [SW_DATAPLANE_ABSENT] = "absent",
+	    [SW_DATAPLANE_INCOMPATIBLE] = "incompatible",
+	    [SW_DATAPLANE_ENDED] = "ended",
+	    [SW_DATAPLANE_STALE] = "stale",
+	    [SW_DATAPLANE_RUNNING] = "running",
 	};
 	return names[state];
 }
@@ -43,7 +43,7 @@ static bool fits(uint64_t offset, uint64_t count, uint64_t stride, uint64_t piec
 static uint64_t worker_bytes(const struct sw_region *r)
 {
 	return sizeof(struct sw_worker_counters) + r->services_max * sizeof(struct sw_counters) +
-		r->entries_max * sizeof(uint64_t) + r->groups_max * sizeof(struct sw_group_counters);
+	       r->entries_max * sizeof(uint64_t) + r->groups_max * sizeof(struct sw_group_counters);
 }
 
 static const char *misplaced_part(const struct sw_region *r, uint64_t bytes)
@@ -85,9 +85,9 @@ int sw_region_check(const void *data, uint64_t bytes, char *text, size_t text_by
 	}
 	if (r->version != SW_REGION_VERSION || r->layout_bytes != sizeof(*r)) {
 		snprintf(text, text_bytes,
-			"the dataplane writes region version %u (%u bytes), this daemon reads version %u (%zu bytes): "
-			"run both from the same build",
-			r->version, r->layout_bytes, SW_REGION_VERSION, sizeof(*r));
+		    "the dataplane writes region version %u (%u bytes), this daemon reads version %u (%zu bytes): "
+		    "run both from the same build",
+		    r->version, r->layout_bytes, SW_REGION_VERSION, sizeof(*r));
 		return -ENOTSUP;
 	}
 	const char *part = r->total_bytes > bytes ? "total_bytes" : misplaced_part(r, bytes);

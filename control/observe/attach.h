@@ -32,9 +32,9 @@ struct sw_attach {
 	dev_t device;
 	ino_t inode;
 	enum sw_dataplane_state state;
-	char text[256];                 /* for a person: what the state means and what to do */
-	uint64_t heartbeat_unix_ns;     /* as last seen */
-	uint64_t heartbeat_seen_ns;     /* monotonic time at which it was last seen to change */
+	char text[256];             /* for a person: what the state means and what to do */
+	uint64_t heartbeat_unix_ns; /* as last seen */
+	uint64_t heartbeat_seen_ns; /* monotonic time at which it was last seen to change */
 };
 
 /* `runtime_dir`: holds the file "region". 0 or -ENAMETOOLONG. Maps nothing yet. */

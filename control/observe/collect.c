@@ -6,8 +6,8 @@
 #include <time.h>
 
 enum {
-	READ_TRIES = 20,      /* of one worker: it may have been put off its core between its two increments */
-	ACCOUNT_TRIES = 5,    /* of all workers: packets in hand-over rings settle within a burst or two */
+	READ_TRIES = 20,   /* of one worker: it may have been put off its core between its two increments */
+	ACCOUNT_TRIES = 5, /* of all workers: packets in hand-over rings settle within a burst or two */
 	PAUSE_NS = 100 * 1000,
 };
 
@@ -52,7 +52,7 @@ uint64_t sw_counters_dropped(const struct sw_counters *c)
 int64_t sw_counters_mismatch(const struct sw_counters *c)
 {
 	const uint64_t ended = c->count[SW_COUNT_FORWARDED] + c->count[SW_COUNT_ANSWERED] + c->count[SW_COUNT_ABSORBED] +
-		c->count[SW_COUNT_HELD] + sw_counters_dropped(c);
+	                       c->count[SW_COUNT_HELD] + sw_counters_dropped(c);
 	return (int64_t)(c->count[SW_COUNT_RX] - ended);
 }
 
@@ -188,7 +188,8 @@ static void read_service(const struct sw_region *r, uint32_t slot, uint64_t torn
 	const struct sw_service_state *state = &sw_region_services(r)[slot];
 	bool whole = !torn;
 	for (uint32_t i = 0; whole && i < r->workers; i++) {
-		whole = read_worker(sw_region_worker(r, i), &one, &scratch, &sw_region_worker_services(r, i)[slot], sizeof(one));
+		whole =
+		    read_worker(sw_region_worker(r, i), &one, &scratch, &sw_region_worker_services(r, i)[slot], sizeof(one));
 		if (whole)
 			add_counters(&sum, &one);
 	}
@@ -268,8 +269,12 @@ static void read_ports(const struct sw_region *r, struct sw_sample *s)
 
 static void clear(struct sw_sample *s)
 {
-	struct sw_sample kept = {.workers = s->workers, .services = s->services, .groups = s->groups,
-		.worker_room = s->worker_room, .service_room = s->service_room, .group_room = s->group_room};
+	struct sw_sample kept = {.workers = s->workers,
+	    .services = s->services,
+	    .groups = s->groups,
+	    .worker_room = s->worker_room,
+	    .service_room = s->service_room,
+	    .group_room = s->group_room};
 	*s = kept;
 }
 

@@ -10,9 +10,10 @@
  *     forwarded = forwarded by the dataplane + wire passed
  *     dropped   = by reason, the wire's own as "wire_denied", "wire_blocked", "wire_no_dataplane", "wire_stale"
  *     unaccounted = sum over the workers of (rx - forwarded - answered - absorbed - held - dropped)
- * A packet that one worker received and another owns counts as rx of the one and ends in a counter of the other: the sum
- * holds over the box, not per worker, and is off for the moment in which packets stand in a hand-over ring. The
- * collector therefore reads again a few times and keeps the reading with the smallest magnitude. At rest it is exactly 0.
+ * A packet that one worker received and another owns counts as rx of the one and ends in a counter of the other: the
+ * sum holds over the box, not per worker, and is off for the moment in which packets stand in a hand-over ring. The
+ * collector therefore reads again a few times and keeps the reading with the smallest magnitude. At rest it is exactly
+ * 0.
  */
 #ifndef SW_OBSERVE_COLLECT_H
 #define SW_OBSERVE_COLLECT_H
@@ -56,7 +57,7 @@ struct sw_sample {
 	struct sw_service_sample *services;                  /* those in use, by slot */
 	struct sw_group_counters *groups;                    /* group_count, by slot */
 	uint32_t service_count, group_count;
-	uint32_t worker_room, service_room, group_room;      /* allocated */
+	uint32_t worker_room, service_room, group_room; /* allocated */
 };
 
 /* Accounting of the box as defined above. */

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 const char *const sw_proof_names[SW_PROOF_SENT_DATA + 1] = {
-	[SW_PROOF_CLAIMED] = "claimed", [SW_PROOF_ECHOED] = "echoed", [SW_PROOF_SENT_DATA] = "sent_data"};
+    [SW_PROOF_CLAIMED] = "claimed", [SW_PROOF_ECHOED] = "echoed", [SW_PROOF_SENT_DATA] = "sent_data"};
 
 enum { ANCHOR_TRIES = 1000 };
 
-/* Both clocks at one moment. A dataplane killed between the two increments leaves the version odd: take what there is. */
+/* Both clocks at one moment. A dataplane killed between the two increments leaves the version odd: take what there is.
+ */
 static void read_anchor(const struct sw_region *r, uint64_t *tsc, uint64_t *unix_ns)
 {
 	for (int i = 0; i < ANCHOR_TRIES; i++) {
@@ -52,7 +53,7 @@ uint64_t sw_region_unix_ns(const struct sw_region *r, uint64_t tsc)
 }
 
 static void convert(const struct clock *c, const struct sw_source_record *from, uint32_t worker, uint64_t unix_ns,
-	struct sw_evidence_record *to)
+    struct sw_evidence_record *to)
 {
 	memset(to, 0, sizeof(*to));
 	to->source.address = from->address;
@@ -76,8 +77,8 @@ static void convert(const struct clock *c, const struct sw_source_record *from, 
 	to->blocked = to->blocked_until_unix_ns != 0;
 }
 
-void sw_evidence_convert(const struct sw_region *r, const struct sw_source_record *from, uint32_t worker, uint64_t unix_ns,
-	struct sw_evidence_record *to)
+void sw_evidence_convert(const struct sw_region *r, const struct sw_source_record *from, uint32_t worker,
+    uint64_t unix_ns, struct sw_evidence_record *to)
 {
 	const struct clock c = clock_of(r);
 	convert(&c, from, worker, unix_ns, to);
@@ -146,8 +147,8 @@ void sw_evidence_free(struct sw_evidence *e)
 	e->scanned_mono_ns = 0;
 }
 
-uint32_t sw_evidence_of(const struct sw_evidence *e, const struct sw_address *address, struct sw_evidence_record *out,
-	uint32_t limit)
+uint32_t sw_evidence_of(
+    const struct sw_evidence *e, const struct sw_address *address, struct sw_evidence_record *out, uint32_t limit)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < e->count && n < limit; i++)
@@ -159,11 +160,11 @@ uint32_t sw_evidence_of(const struct sw_evidence *e, const struct sw_address *ad
 bool sw_evidence_fits(const struct sw_evidence_record *r, const struct sw_evidence_filter *f)
 {
 	return (f->service_slot == SW_NONE || r->service_slot == f->service_slot) && r->proof >= f->proof_min &&
-		(!f->offenders || is_offender(r));
+	       (!f->offenders || is_offender(r));
 }
 
-int sw_evidence_top(const struct sw_evidence *e, const struct sw_evidence_filter *filter, enum sw_sort sort, uint32_t limit,
-	struct sw_evidence_record **out)
+int sw_evidence_top(const struct sw_evidence *e, const struct sw_evidence_filter *filter, enum sw_sort sort,
+    uint32_t limit, struct sw_evidence_record **out)
 {
 	struct sw_top top;
 	if (sw_top_open(&top, sort, limit))

@@ -13,9 +13,9 @@ enum sw_health_status { SW_HEALTH_OK, SW_HEALTH_WARNING, SW_HEALTH_CRITICAL };
 
 struct sw_finding {
 	enum sw_health_status severity;
-	const char *code;    /* stable, for scripts: "dataplane_absent", ... */
+	const char *code; /* stable, for scripts: "dataplane_absent", ... */
 	char message[320];
-	const char *hint;    /* what to do */
+	const char *hint; /* what to do */
 };
 
 enum { SW_FINDINGS_MAX = 32 };

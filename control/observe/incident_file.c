@@ -53,22 +53,22 @@ static json_t *offenders_json(const struct sw_incident *n)
 	for (uint32_t i = 0; i < n->top_count; i++) {
 		const struct sw_offender *o = &n->top[i];
 		char text[SW_ADDRESS_TEXT_BYTES];
-		json_array_append_new(out, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I}",
-			"address", sw_address_format(&o->address, text), "proof", sw_proof_names[o->proof], "blocked", (int)o->blocked,
-			"refused", (json_int_t)o->refused, "conns", (json_int_t)o->conns, "syns", (json_int_t)o->syns));
+		json_array_append_new(
+		    out, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I}", "address", sw_address_format(&o->address, text), "proof",
+		             sw_proof_names[o->proof], "blocked", (int)o->blocked, "refused", (json_int_t)o->refused, "conns",
+		             (json_int_t)o->conns, "syns", (json_int_t)o->syns));
 	}
 	return out;
 }
 
 json_t *sw_incident_json(const struct sw_incident *n)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:o}",
-		"event", n->end_unix_ns ? "disarmed" : "armed", "service", n->service,
-		"start", time_json(n->start_unix_ns), "end", time_json(n->end_unix_ns), "interrupted", (int)n->interrupted,
-		"peak_syn_per_s", (int)n->peak_syn_per_s, "syns", (json_int_t)n->syns, "answered", (json_int_t)n->answered,
-		"dropped", (json_int_t)n->dropped, "cookies_echoed", (json_int_t)n->cookies, "connections", (json_int_t)n->connections,
-		"sources", (int)n->sources, "sources_proven", (int)n->proven, "offenders", (int)n->offenders,
-		"top_offenders", offenders_json(n));
+	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:o}", "event",
+	    n->end_unix_ns ? "disarmed" : "armed", "service", n->service, "start", time_json(n->start_unix_ns), "end",
+	    time_json(n->end_unix_ns), "interrupted", (int)n->interrupted, "peak_syn_per_s", (int)n->peak_syn_per_s, "syns",
+	    (json_int_t)n->syns, "answered", (json_int_t)n->answered, "dropped", (json_int_t)n->dropped, "cookies_echoed",
+	    (json_int_t)n->cookies, "connections", (json_int_t)n->connections, "sources", (int)n->sources, "sources_proven",
+	    (int)n->proven, "offenders", (int)n->offenders, "top_offenders", offenders_json(n));
 }
 
 static uint64_t count_in(const json_t *json, const char *key)
@@ -157,7 +157,8 @@ int sw_incident_append(const char *state_dir, const struct sw_incident *incident
 	return error;
 }
 
-void sw_incident_load(const char *state_dir, void (*take)(void *context, const struct sw_incident *incident), void *context)
+void sw_incident_load(
+    const char *state_dir, void (*take)(void *context, const struct sw_incident *incident), void *context)
 {
 	static const char *const names[] = {"incidents.1.jsonl", "incidents.jsonl"};
 	char path[PATH_MAX];

@@ -11,15 +11,15 @@
 struct watched {
 	char name[SW_NAME_BYTES];
 	bool seen, running;
-	uint32_t incident;            /* sequence number, when running */
+	uint32_t incident; /* sequence number, when running */
 	struct sw_counters before;
 };
 
 struct sw_incidents {
 	char *state_dir;
 	int error;
-	uint64_t start_unix_ns;       /* of the dataplane that `before` belongs to */
-	uint32_t next;                /* sequence number of the next incident; kept: the last SW_INCIDENTS_KEPT */
+	uint64_t start_unix_ns; /* of the dataplane that `before` belongs to */
+	uint32_t next;          /* sequence number of the next incident; kept: the last SW_INCIDENTS_KEPT */
 	uint32_t count, running;
 	struct sw_incident ring[SW_INCIDENTS_KEPT];
 	struct watched services[SW_SERVICES_MAX];
@@ -57,8 +57,8 @@ static bool is_kept(const struct sw_incidents *n, uint32_t sequence)
 }
 
 /*
- * Takes a place in the ring. With more services armed at once than places the oldest incident loses its place, also when
- * it runs: its service then has no open incident until it arms again.
+ * Takes a place in the ring. With more services armed at once than places the oldest incident loses its place, also
+ * when it runs: its service then has no open incident until it arms again.
  */
 static struct sw_incident *new_place(struct sw_incidents *n)
 {
@@ -186,14 +186,18 @@ static void name_offenders(struct sw_incident *n, const struct sw_evidence *e)
 	n->top_count = 0;
 	for (int i = 0; i < count; i++)
 		if (top[i].last_seen_unix_ns >= n->start_unix_ns)
-			n->top[n->top_count++] = (struct sw_offender){.address = top[i].source.address, .proof = top[i].proof,
-				.blocked = top[i].blocked, .conns = top[i].conns, .refused = top[i].refused, .syns = top[i].syns};
+			n->top[n->top_count++] = (struct sw_offender){.address = top[i].source.address,
+			    .proof = top[i].proof,
+			    .blocked = top[i].blocked,
+			    .conns = top[i].conns,
+			    .refused = top[i].refused,
+			    .syns = top[i].syns};
 	free(top);
 }
 
 /* Takes what came since the last sample into the incident that runs. */
 static void go_on(struct sw_incidents *n, const struct watched *w, const struct sw_service_sample *s,
-	const struct sw_evidence *evidence)
+    const struct sw_evidence *evidence)
 {
 	if (!w->running || !is_kept(n, w->incident))
 		return;
@@ -206,12 +210,12 @@ static void go_on(struct sw_incidents *n, const struct watched *w, const struct 
 }
 
 static void add_service(struct sw_incidents *n, const struct sw_service_sample *s, const struct sw_sample *sample,
-	const struct sw_evidence *evidence)
+    const struct sw_evidence *evidence)
 {
 	struct watched *w = &n->services[s->slot];
 	const uint64_t now_unix_ns = sample->unix_ns, changed_unix_ns = s->state.changed_unix_ns;
 	const bool armed = s->state.mode == SW_MODE_AUTO && sample->state != SW_DATAPLANE_ENDED &&
-		atomic_load_explicit(&s->state.armed, memory_order_relaxed);
+	                   atomic_load_explicit(&s->state.armed, memory_order_relaxed);
 	if (strcmp(w->name, s->state.name)) { /* the slot has another owner now */
 		if (w->running)
 			end(n, w, now_unix_ns);
@@ -222,8 +226,8 @@ static void add_service(struct sw_incidents *n, const struct sw_service_sample *
 		w->before = s->counters;
 	go_on(n, w, s, evidence);
 	/* Has it changed since? Disarmed and armed again between two samples is another incident. */
-	const bool changed = w->running && is_kept(n, w->incident) &&
-		changed_unix_ns > by_sequence(n, w->incident)->start_unix_ns;
+	const bool changed =
+	    w->running && is_kept(n, w->incident) && changed_unix_ns > by_sequence(n, w->incident)->start_unix_ns;
 	if (w->running && (!armed || changed))
 		end(n, w, changed ? changed_unix_ns : now_unix_ns);
 	if (armed && !w->running) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Incidents: the times in which a service in mode `auto` was armed. Found in the samples, kept in a ring, and written as JSON lines to
- * <state directory>/incidents.jsonl, which is turned over at SW_INCIDENT_FILE_BYTES: with the one before it at most twice
- * that, however long a weekend is.
+ * Incidents: the times in which a service in mode `auto` was armed. Found in the samples, kept in a ring, and written
+ * as JSON lines to <state directory>/incidents.jsonl, which is turned over at SW_INCIDENT_FILE_BYTES: with the one
+ * before it at most twice that, however long a weekend is.
  *
  * After a restart of the daemon an incident that still runs goes on under its old start; what happened while the daemon
  * was away is missing from its sums, and `interrupted` says so.
@@ -33,9 +33,10 @@ struct sw_incident {
 	uint32_t slot;
 	uint64_t start_unix_ns, end_unix_ns; /* end 0: it runs */
 	uint32_t peak_syn_per_s;
-	bool interrupted;                    /* the sums miss what happened while nobody looked */
+	bool interrupted;                                       /* the sums miss what happened while nobody looked */
 	uint64_t syns, answered, dropped, cookies, connections; /* meanwhile, towards this service */
-	uint32_t sources, proven, offenders; /* records seen since the start: all, proven, and of these refused or blocked */
+	uint32_t sources, proven,
+	    offenders; /* records seen since the start: all, proven, and of these refused or blocked */
 	uint32_t top_count;
 	struct sw_offender top[SW_INCIDENT_OFFENDERS]; /* by refusals */
 };
@@ -47,7 +48,8 @@ int sw_incidents_open(const char *state_dir, struct sw_incidents **out);
 void sw_incidents_close(struct sw_incidents *incidents);
 
 /* Takes a sample in. `evidence`: a recent scan, or NULL when there is none. */
-void sw_incidents_add(struct sw_incidents *incidents, const struct sw_sample *sample, const struct sw_evidence *evidence);
+void sw_incidents_add(
+    struct sw_incidents *incidents, const struct sw_sample *sample, const struct sw_evidence *evidence);
 
 /* Does any incident run now? While one does, evidence is worth scanning. */
 bool sw_incidents_running(const struct sw_incidents *incidents);

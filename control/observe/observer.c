@@ -10,18 +10,18 @@
 
 enum { INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 60000 };
 
-#define EVIDENCE_FRESH_NS 1000000000ull     /* handlers: at most one scan a second */
+#define EVIDENCE_FRESH_NS    1000000000ull  /* handlers: at most one scan a second */
 #define EVIDENCE_INCIDENT_NS 10000000000ull /* while an incident runs */
-#define EVIDENCE_UNUSED_NS 60000000000ull   /* then its memory is given back */
+#define EVIDENCE_UNUSED_NS   60000000000ull /* then its memory is given back */
 
 struct sw_observer {
-	/* Guards `evidence`, which many records make slow to look through. Taken before `lock`, never after it; the sampling
-	 * thread only tries. */
+	/* Guards `evidence`, which many records make slow to look through. Taken before `lock`, never after it; the
+	 * sampling thread only tries. */
 	pthread_mutex_t evidence_lock;
 	struct sw_evidence evidence;
 
-	pthread_mutex_t lock;   /* guards all below but the thread's own */
-	pthread_cond_t ending;  /* on CLOCK_MONOTONIC */
+	pthread_mutex_t lock;  /* guards all below but the thread's own */
+	pthread_cond_t ending; /* on CLOCK_MONOTONIC */
 	bool end;
 	struct sw_attach attach;
 	struct sw_sample sample;
@@ -179,8 +179,9 @@ int sw_observer_open(const struct sw_observer_options *options, struct sw_observ
 	if (!o)
 		return -ENOMEM;
 	init_locks(o);
-	o->interval_ms = options->interval_ms < INTERVAL_MIN_MS ? INTERVAL_MIN_MS :
-		options->interval_ms > INTERVAL_MAX_MS ? INTERVAL_MAX_MS : options->interval_ms;
+	o->interval_ms = options->interval_ms < INTERVAL_MIN_MS   ? INTERVAL_MIN_MS
+	                 : options->interval_ms > INTERVAL_MAX_MS ? INTERVAL_MAX_MS
+	                                                          : options->interval_ms;
 	o->sampled = options->sampled;
 	o->context = options->context;
 	int error = sw_attach_init(&o->attach, options->runtime_dir);

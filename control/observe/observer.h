@@ -18,8 +18,8 @@ struct sw_observer;
 
 struct sw_observer_options {
 	const char *runtime_dir;
-	const char *state_dir;   /* for incidents.jsonl; NULL: incidents are kept in memory alone */
-	uint32_t interval_ms;    /* 100 to 60000 */
+	const char *state_dir; /* for incidents.jsonl; NULL: incidents are kept in memory alone */
+	uint32_t interval_ms;  /* 100 to 60000 */
 	uint32_t history_s;
 	/* Called by the sampling thread after each sample, with the lock not held. May be NULL. */
 	void (*sampled)(void *context);
@@ -45,9 +45,9 @@ const struct sw_region *sw_observer_region(const struct sw_observer *observer);
 uint64_t sw_observer_entry_hits(const struct sw_observer *observer, uint32_t entry);
 
 /*
- * The evidence, from a scan that is at most a second old; NULL without a dataplane or memory. It has a lock of its own, so
- * that looking through a million records keeps nobody from sampling; take it before sw_observer_lock(), not after. Unlock
- * in either case.
+ * The evidence, from a scan that is at most a second old; NULL without a dataplane or memory. It has a lock of its own,
+ * so that looking through a million records keeps nobody from sampling; take it before sw_observer_lock(), not after.
+ * Unlock in either case.
  */
 const struct sw_evidence *sw_observer_lock_evidence(struct sw_observer *observer);
 void sw_observer_unlock_evidence(struct sw_observer *observer);

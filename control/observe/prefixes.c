@@ -134,7 +134,7 @@ static int sum_up(struct table *addresses, uint32_t records, uint8_t ipv4_length
 }
 
 int sw_evidence_top_prefixes(const struct sw_evidence *e, const struct sw_evidence_filter *filter, uint8_t ipv4_length,
-	uint8_t ipv6_length, enum sw_sort sort, uint32_t limit, struct sw_evidence_record **out, uint32_t *prefixes)
+    uint8_t ipv6_length, enum sw_sort sort, uint32_t limit, struct sw_evidence_record **out, uint32_t *prefixes)
 {
 	struct table t;
 	struct sw_top top;

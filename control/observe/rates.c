@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define ADD_INTERVAL_NS 900000000ull
-#define GRACE_NS 500000000ull
+#define GRACE_NS        500000000ull
 
 const uint32_t sw_rate_window_seconds[SW_RATE_WINDOWS] = {1, 10, 60};
 const char *const sw_rate_window_names[SW_RATE_WINDOWS] = {"1s", "10s", "60s"};
@@ -37,8 +37,9 @@ int sw_rates_open(uint32_t history_s, struct sw_rates **out)
 	struct sw_rates *rates = calloc(1, sizeof(*rates));
 	if (!rates)
 		return -ENOMEM;
-	rates->capacity = history_s < SW_HISTORY_MIN_S ? SW_HISTORY_MIN_S :
-		history_s > SW_HISTORY_MAX_S ? SW_HISTORY_MAX_S : history_s;
+	rates->capacity = history_s < SW_HISTORY_MIN_S   ? SW_HISTORY_MIN_S
+	                  : history_s > SW_HISTORY_MAX_S ? SW_HISTORY_MAX_S
+	                                                 : history_s;
 	rates->points = calloc(rates->capacity, sizeof(*rates->points));
 	if (!rates->points) {
 		free(rates);
@@ -126,7 +127,7 @@ void sw_rates_add(struct sw_rates *rates, const struct sw_sample *s)
 }
 
 bool sw_rates_window(const struct sw_rates *rates, enum sw_rate_window window, const struct sw_rate_point **from,
-	const struct sw_rate_point **to, double *seconds)
+    const struct sw_rate_point **to, double *seconds)
 {
 	if (rates->count < 2)
 		return false;
@@ -141,8 +142,8 @@ bool sw_rates_window(const struct sw_rates *rates, enum sw_rate_window window, c
 	return *seconds > 0;
 }
 
-void sw_rates_service(const struct sw_rates *rates, uint32_t slot, enum sw_rate_window window,
-	double out[SW_SERVICE_RATE_COUNT])
+void sw_rates_service(
+    const struct sw_rates *rates, uint32_t slot, enum sw_rate_window window, double out[SW_SERVICE_RATE_COUNT])
 {
 	memset(out, 0, SW_SERVICE_RATE_COUNT * sizeof(*out));
 	const struct service_ring *ring = slot < SW_SERVICES_MAX ? rates->services[slot] : NULL;

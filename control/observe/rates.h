@@ -21,18 +21,18 @@ extern const uint32_t sw_rate_window_seconds[SW_RATE_WINDOWS];
 extern const char *const sw_rate_window_names[SW_RATE_WINDOWS]; /* "1s", ... */
 
 /* X(ENUM_NAME, "json_name", expression over `c`, a struct sw_counters): what is kept of a service. */
-#define SW_SERVICE_RATES(X) \
-	X(RX, "rx", c->count[SW_COUNT_RX]) \
-	X(FORWARDED, "forwarded", c->count[SW_COUNT_FORWARDED]) \
-	X(ANSWERED, "answered", c->count[SW_COUNT_ANSWERED]) \
-	X(ABSORBED, "absorbed", c->count[SW_COUNT_ABSORBED]) \
-	X(DROPPED, "dropped_total", sw_counters_dropped(c)) \
-	X(SYN_RECEIVED, "syn_received", c->count[SW_COUNT_SYN_RECEIVED]) \
-	X(SENT_SYN_ACK, "sent_syn_ack", c->count[SW_COUNT_SENT_SYN_ACK]) \
-	X(COOKIE_VALID, "cookie_valid", c->count[SW_COUNT_COOKIE_VALID]) \
-	X(CONNECTIONS, "connections", c->count[SW_COUNT_FLOW_PROXIED] + c->count[SW_COUNT_FLOW_NATIVE]) \
-	X(WOULD_DROP, "would_drop", c->count[SW_COUNT_WOULD_DROP]) \
-	X(RX_BYTES, "rx_bytes", c->count[SW_COUNT_RX_BYTES]) \
+#define SW_SERVICE_RATES(X)                                                                                            \
+	X(RX, "rx", c->count[SW_COUNT_RX])                                                                                 \
+	X(FORWARDED, "forwarded", c->count[SW_COUNT_FORWARDED])                                                            \
+	X(ANSWERED, "answered", c->count[SW_COUNT_ANSWERED])                                                               \
+	X(ABSORBED, "absorbed", c->count[SW_COUNT_ABSORBED])                                                               \
+	X(DROPPED, "dropped_total", sw_counters_dropped(c))                                                                \
+	X(SYN_RECEIVED, "syn_received", c->count[SW_COUNT_SYN_RECEIVED])                                                   \
+	X(SENT_SYN_ACK, "sent_syn_ack", c->count[SW_COUNT_SENT_SYN_ACK])                                                   \
+	X(COOKIE_VALID, "cookie_valid", c->count[SW_COUNT_COOKIE_VALID])                                                   \
+	X(CONNECTIONS, "connections", c->count[SW_COUNT_FLOW_PROXIED] + c->count[SW_COUNT_FLOW_NATIVE])                    \
+	X(WOULD_DROP, "would_drop", c->count[SW_COUNT_WOULD_DROP])                                                         \
+	X(RX_BYTES, "rx_bytes", c->count[SW_COUNT_RX_BYTES])                                                               \
 	X(FORWARDED_BYTES, "forwarded_bytes", c->count[SW_COUNT_FORWARDED_BYTES])
 
 #define SW_ENUM_SERVICE_RATE(name, json, of) SW_SERVICE_RATE_##name,
@@ -55,8 +55,8 @@ int sw_rates_open(uint32_t history_s, struct sw_rates **out);
 void sw_rates_close(struct sw_rates *rates);
 
 /*
- * Takes a sample in, unless the last one is less than 0.9 s old. A sample of another dataplane, or of none, starts over.
- * Memory for a service is taken when it first appears; without memory the service goes without rates.
+ * Takes a sample in, unless the last one is less than 0.9 s old. A sample of another dataplane, or of none, starts
+ * over. Memory for a service is taken when it first appears; without memory the service goes without rates.
  */
 void sw_rates_add(struct sw_rates *rates, const struct sw_sample *sample);
 
@@ -65,11 +65,11 @@ void sw_rates_add(struct sw_rates *rates, const struct sw_sample *sample);
  * second of grace), `to` the latest. False until there are two. Rate of a field: (to - from) / seconds.
  */
 bool sw_rates_window(const struct sw_rates *rates, enum sw_rate_window window, const struct sw_rate_point **from,
-	const struct sw_rate_point **to, double *seconds);
+    const struct sw_rate_point **to, double *seconds);
 
 /* Rates per second of the service in `slot`; all 0 until two points are known. */
-void sw_rates_service(const struct sw_rates *rates, uint32_t slot, enum sw_rate_window window,
-	double out[SW_SERVICE_RATE_COUNT]);
+void sw_rates_service(
+    const struct sw_rates *rates, uint32_t slot, enum sw_rate_window window, double out[SW_SERVICE_RATE_COUNT]);
 
 /* Points, oldest first: sw_rates_point(rates, 0 .. sw_rates_count() - 1). */
 uint32_t sw_rates_count(const struct sw_rates *rates);

@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-const char *const sw_sort_names[SW_SORTS] = {
-	[SW_SORT_SYNS] = "syns", [SW_SORT_CONNS] = "conns", [SW_SORT_REFUSED] = "refused", [SW_SORT_DROPPED] = "dropped",
-	[SW_SORT_BYTES] = "bytes", [SW_SORT_CONCURRENT] = "concurrent", [SW_SORT_LAST_SEEN] = "last_seen"};
+const char *const sw_sort_names[SW_SORTS] = {[SW_SORT_SYNS] = "syns",
+    [SW_SORT_CONNS] = "conns",
+    [SW_SORT_REFUSED] = "refused",
+    [SW_SORT_DROPPED] = "dropped",
+    [SW_SORT_BYTES] = "bytes",
+    [SW_SORT_CONCURRENT] = "concurrent",
+    [SW_SORT_LAST_SEEN] = "last_seen"};
 
 static uint64_t key_of(const struct sw_evidence_record *r, enum sw_sort sort)
 {

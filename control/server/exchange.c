@@ -14,7 +14,8 @@ const char *sw_exchange_query(const struct sw_exchange *x, const char *name)
 	return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-bool sw_exchange_query_number(struct sw_exchange *x, const char *name, uint32_t minimum, uint32_t maximum, uint32_t *out)
+bool sw_exchange_query_number(
+    struct sw_exchange *x, const char *name, uint32_t minimum, uint32_t maximum, uint32_t *out)
 {
 	const char *text = sw_exchange_query(x, name);
 	if (!text)
@@ -24,7 +25,8 @@ bool sw_exchange_query_number(struct sw_exchange *x, const char *name, uint32_t 
 	while (digits < 10 && isdigit((unsigned char)text[digits]))
 		value = value * 10 + (uint64_t)(text[digits++] - '0');
 	if (!digits || text[digits] || value < minimum || value > maximum) {
-		sw_exchange_error(x, 400, "bad_query", NULL, "%s: a whole number from %u to %u is expected", name, minimum, maximum);
+		sw_exchange_error(
+		    x, 400, "bad_query", NULL, "%s: a whole number from %u to %u is expected", name, minimum, maximum);
 		return false;
 	}
 	*out = (uint32_t)value;
@@ -38,8 +40,8 @@ unsigned int sw_exchange_json(struct sw_exchange *x, unsigned int status, json_t
 	return json ? status : 500;
 }
 
-unsigned int sw_exchange_error(struct sw_exchange *x, unsigned int status, const char *code, const char *hint,
-	const char *format, ...)
+unsigned int sw_exchange_error(
+    struct sw_exchange *x, unsigned int status, const char *code, const char *hint, const char *format, ...)
 {
 	char message[1024];
 	va_list list;
@@ -50,7 +52,8 @@ unsigned int sw_exchange_error(struct sw_exchange *x, unsigned int status, const
 	json_t *text = json_string(message);
 	if (!text)
 		text = json_string("the request holds text that is not UTF-8");
-	return sw_exchange_json(x, status, json_pack("{s:{s:s, s:o, s:s?}}", "error", "code", code, "message", text, "hint", hint));
+	return sw_exchange_json(
+	    x, status, json_pack("{s:{s:s, s:o, s:s?}}", "error", "code", code, "message", text, "hint", hint));
 }
 
 bool sw_host_is_loopback(const char *host)
@@ -127,8 +130,8 @@ static enum MHD_Result check_query(void *context, enum MHD_ValueKind kind, const
 	for (int i = 0; i < SW_ROUTE_QUERIES && x->route->queries[i].name; i++)
 		if (!strcmp(key, x->route->queries[i].name))
 			return MHD_YES;
-	x->refused = sw_exchange_error(x, 400, "bad_query", "GET / lists the parameters of every path",
-		"unknown parameter \"%.64s\"", key);
+	x->refused = sw_exchange_error(
+	    x, 400, "bad_query", "GET / lists the parameters of every path", "unknown parameter \"%.64s\"", key);
 	return MHD_NO;
 }
 
@@ -138,7 +141,7 @@ static void open_request(struct sw_exchange *x, const char *method, const char *
 	const char *host = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Host");
 	if (!x->unix_socket && (!host || !sw_host_is_loopback(host))) {
 		x->refused = sw_exchange_error(x, 403, "bad_host", "ask for http://localhost:PORT/ or a loopback address",
-			"the Host header does not name this machine's loopback");
+		    "the Host header does not name this machine's loopback");
 		return;
 	}
 	find_route(x, method, url);
@@ -146,14 +149,15 @@ static void open_request(struct sw_exchange *x, const char *method, const char *
 		return;
 	if (x->route->needs_unix_socket && !x->unix_socket) {
 		x->refused = sw_exchange_error(x, 403, "unix_socket_needed",
-			"use seawallctl, or curl --unix-socket <runtime directory>/seawalld.sock",
-			"this may change what the box does, so it is taken on the Unix socket only");
+		    "use seawallctl, or curl --unix-socket <runtime directory>/seawalld.sock",
+		    "this may change what the box does, so it is taken on the Unix socket only");
 		return;
 	}
 	const char *length = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Content-Length");
 	if (length && strtoull(length, NULL, 10) > x->route->body_max)
-		x->refused = sw_exchange_error(x, 413, "body_too_large", NULL, x->route->body_max ?
-			"the body is larger than %zu bytes" : "this path takes no body (limit %zu)", x->route->body_max);
+		x->refused = sw_exchange_error(x, 413, "body_too_large", NULL,
+		    x->route->body_max ? "the body is larger than %zu bytes" : "this path takes no body (limit %zu)",
+		    x->route->body_max);
 	else
 		MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, check_query, x);
 }
@@ -163,7 +167,8 @@ static void take_body(struct sw_exchange *x, const char *data, size_t bytes)
 	if (x->refused)
 		return;
 	if (bytes > x->route->body_max - x->body_bytes) {
-		x->refused = sw_exchange_error(x, 413, "body_too_large", NULL, "the body is larger than %zu bytes", x->route->body_max);
+		x->refused =
+		    sw_exchange_error(x, 413, "body_too_large", NULL, "the body is larger than %zu bytes", x->route->body_max);
 		return;
 	}
 	if (x->body_bytes + bytes + 1 > x->body_room) {
@@ -196,8 +201,8 @@ static struct MHD_Response *make_response(struct sw_exchange *x)
 			if (text)
 				text[bytes++] = '\n'; /* in place of the NUL: the length is given */
 		}
-		response = text ? MHD_create_response_from_buffer(bytes, text, MHD_RESPMEM_MUST_FREE) :
-			MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+		response = text ? MHD_create_response_from_buffer(bytes, text, MHD_RESPMEM_MUST_FREE)
+		                : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
 		if (!response) {
 			free(text);
 			return NULL;
@@ -222,7 +227,7 @@ static enum MHD_Result answer(struct sw_exchange *x, unsigned int status)
 }
 
 enum MHD_Result sw_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
-	const char *method, const char *version, const char *upload_data, size_t *upload_data_size, void **slot)
+    const char *method, const char *version, const char *upload_data, size_t *upload_data_size, void **slot)
 {
 	const struct sw_listener *listener = context;
 	struct sw_exchange *x = *slot;
@@ -247,8 +252,8 @@ enum MHD_Result sw_exchange_handle(void *context, struct MHD_Connection *connect
 	return answer(x, x->refused ? x->refused : x->route->handler(x));
 }
 
-void sw_exchange_completed(void *listener, struct MHD_Connection *connection, void **slot,
-	enum MHD_RequestTerminationCode code)
+void sw_exchange_completed(
+    void *listener, struct MHD_Connection *connection, void **slot, enum MHD_RequestTerminationCode code)
 {
 	struct sw_exchange *x = *slot;
 	(void)listener;

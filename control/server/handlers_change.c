@@ -94,7 +94,8 @@ static bool parse_block(struct sw_exchange *x, const json_t *body, struct sw_blo
 		sw_exchange_error(x, 400, "bad_block", x->route->body_help, "one of \"address\" and \"prefix\" must be a text");
 		return false;
 	}
-	const char *wrong = address ? sw_address_parse(text, &block->prefix.address) : sw_prefix_parse(text, &block->prefix);
+	const char *wrong =
+	    address ? sw_address_parse(text, &block->prefix.address) : sw_prefix_parse(text, &block->prefix);
 	if (address)
 		block->prefix.length = 128;
 	if (wrong) {
@@ -103,7 +104,8 @@ static bool parse_block(struct sw_exchange *x, const json_t *body, struct sw_blo
 	}
 	const json_int_t n = lifetime ? json_integer_value(lifetime) : 0;
 	if (lifetime && (!json_is_integer(lifetime) || n < 0 || n > SW_BLOCK_MAX_S)) {
-		sw_exchange_error(x, 400, "bad_seconds", "0 or none: until removed", "seconds: a whole number from 0 to %d", SW_BLOCK_MAX_S);
+		sw_exchange_error(
+		    x, 400, "bad_seconds", "0 or none: until removed", "seconds: a whole number from 0 to %d", SW_BLOCK_MAX_S);
 		return false;
 	}
 	const char *why = reason ? json_string_value(reason) : "";
@@ -127,11 +129,13 @@ unsigned int sw_handle_block_add(struct sw_exchange *x)
 	json_decref(body);
 	if (!good)
 		return 400;
-	const int result = sw_control_block_add(x->server->control, &block.prefix, seconds, block.reason, error, sizeof(error));
+	const int result =
+	    sw_control_block_add(x->server->control, &block.prefix, seconds, block.reason, error, sizeof(error));
 	if (result)
 		return sw_exchange_error(x, status_of(result), "block_refused", NULL, "%s", error);
-	return sw_exchange_json(x, 200, json_pack("{s:s, s:i, s:s}", "blocked", sw_prefix_format(&block.prefix, text), "seconds",
-		(int)seconds, "reason", block.reason));
+	return sw_exchange_json(x, 200,
+	    json_pack("{s:s, s:i, s:s}", "blocked", sw_prefix_format(&block.prefix, text), "seconds", (int)seconds,
+	        "reason", block.reason));
 }
 
 unsigned int sw_handle_block_remove(struct sw_exchange *x)
@@ -145,9 +149,9 @@ unsigned int sw_handle_block_remove(struct sw_exchange *x)
 	const int result = sw_control_block_remove(x->server->control, &prefix, &lifted, error, sizeof(error));
 	if (result)
 		return sw_exchange_error(x, status_of(result), result == -ENOENT ? "no_such_block" : "unblock_failed",
-			"GET /blocks lists the operator's, GET /sources?by=refused those of the box", "%s", error);
-	return sw_exchange_json(x, 200,
-		json_pack("{s:s, s:i}", "unblocked", sw_prefix_format(&prefix, text), "lifted", (int)lifted));
+		    "GET /blocks lists the operator's, GET /sources?by=refused those of the box", "%s", error);
+	return sw_exchange_json(
+	    x, 200, json_pack("{s:s, s:i}", "unblocked", sw_prefix_format(&prefix, text), "lifted", (int)lifted));
 }
 
 unsigned int sw_handle_reload(struct sw_exchange *x)

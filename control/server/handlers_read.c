@@ -9,7 +9,7 @@ unsigned int sw_handle_index(struct sw_exchange *x)
 	for (unsigned int i = 0; i < sw_route_count; i++) {
 		const struct sw_route *r = &sw_routes[i];
 		json_t *one = json_pack("{s:s, s:s, s:b, s:s}", "method", r->method, "path", r->path, "needs_unix_socket",
-			(int)r->needs_unix_socket, "help", r->help);
+		    (int)r->needs_unix_socket, "help", r->help);
 		json_t *queries = json_object();
 		for (int k = 0; k < SW_ROUTE_QUERIES && r->queries[k].name; k++)
 			sw_put_text(queries, r->queries[k].name, r->queries[k].help);
@@ -20,7 +20,8 @@ unsigned int sw_handle_index(struct sw_exchange *x)
 			sw_put_text(one, "body", r->body_help);
 		json_array_append_new(routes, one);
 	}
-	return sw_exchange_json(x, 200, json_pack("{s:s, s:s, s:o}", "name", "seawalld", "version", SW_VERSION, "routes", routes));
+	return sw_exchange_json(
+	    x, 200, json_pack("{s:s, s:s, s:o}", "name", "seawalld", "version", SW_VERSION, "routes", routes));
 }
 
 unsigned int sw_handle_status(struct sw_exchange *x)
@@ -43,7 +44,8 @@ unsigned int sw_handle_service(struct sw_exchange *x)
 	bool missing;
 	json_t *json = sw_view_service(x->server, x->argument, &missing);
 	if (missing)
-		return sw_exchange_error(x, 404, "no_such_service", "GET /services lists them", "there is no service \"%s\"", x->argument);
+		return sw_exchange_error(
+		    x, 404, "no_such_service", "GET /services lists them", "there is no service \"%s\"", x->argument);
 	return sw_exchange_json(x, 200, json);
 }
 

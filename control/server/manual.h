@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* docs/api.md, made from the table of routes and the lists of api/verdicts.h; a test holds the committed file against it. */
+/* docs/api.md, made from the table of routes and the lists of api/verdicts.h; a test holds the committed file against
+ * it. */
 #ifndef SW_SERVER_MANUAL_H
 #define SW_SERVER_MANUAL_H
 

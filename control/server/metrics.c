@@ -35,23 +35,26 @@ static void gauge(FILE *to, const char *name, const char *help, double value)
 
 static void write_box(FILE *to, const struct sw_sample *s)
 {
-	head(to, "packets_total", "counter", "Packets by how they ended; with what the XDP program decided alone. rx is all received.");
+	head(to, "packets_total", "counter",
+	    "Packets by how they ended; with what the XDP program decided alone. rx is all received.");
 	fprintf(to, "seawall_packets_total{disposition=\"rx\"} %llu\n", (unsigned long long)sw_sample_rx(s));
 	fprintf(to, "seawall_packets_total{disposition=\"forwarded\"} %llu\n", (unsigned long long)sw_sample_forwarded(s));
 	for (int i = SW_COUNT_ANSWERED; i < SW_COUNT_HELD; i++)
 		fprintf(to, "seawall_packets_total{disposition=\"%s\"} %llu\n", sw_count_names[i],
-			(unsigned long long)s->total.count[i]);
+		    (unsigned long long)s->total.count[i]);
 	fprintf(to, "seawall_packets_total{disposition=\"dropped\"} %llu\n", (unsigned long long)sw_sample_dropped(s));
-	head(to, "dropped_packets_total", "counter", "Packets dropped, by reason. The reasons are explained in docs/api.md.");
+	head(to, "dropped_packets_total", "counter",
+	    "Packets dropped, by reason. The reasons are explained in docs/api.md.");
 	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
 		fprintf(to, "seawall_dropped_packets_total{reason=\"%s\"} %llu\n", sw_drop_names[i],
-			(unsigned long long)s->total.dropped[i]);
+		    (unsigned long long)s->total.dropped[i]);
 	for (int i = 0; i < SW_WIRE_COUNTER_COUNT; i++)
 		if (sw_wire_drop_name((enum sw_wire_counter)i))
-			fprintf(to, "seawall_dropped_packets_total{reason=\"%s\"} %llu\n", sw_wire_drop_name((enum sw_wire_counter)i),
-				(unsigned long long)s->wire[i]);
+			fprintf(to, "seawall_dropped_packets_total{reason=\"%s\"} %llu\n",
+			    sw_wire_drop_name((enum sw_wire_counter)i), (unsigned long long)s->wire[i]);
 	gauge(to, "held_packets", sw_count_help[SW_COUNT_HELD], (double)s->total.count[SW_COUNT_HELD]);
-	gauge(to, "unaccounted_packets", "Received packets that ended in no counter; 0 in a healthy box at rest.", (double)s->unaccounted);
+	gauge(to, "unaccounted_packets", "Received packets that ended in no counter; 0 in a healthy box at rest.",
+	    (double)s->unaccounted);
 	for (int i = SW_DISPOSITION_COUNT; i < SW_COUNT_COUNT; i++) {
 		char name[80];
 		snprintf(name, sizeof(name), "%s_total", sw_count_names[i]);
@@ -69,7 +72,8 @@ static void write_tables(FILE *to, const struct sw_sample *s)
 	gauge(to, "sources_known_proven", "Of these, sources that own their address.", (double)s->sources_proven);
 	gauge(to, "limiter_entries", "Limiter entries in use now.", (double)s->limiter_used);
 	gauge(to, "policy_generation", "Generation of the policy in force.", (double)s->generation);
-	gauge(to, "dataplane_start_time_seconds", "Unix time at which the dataplane started.", (double)s->start_unix_ns / 1e9);
+	gauge(to, "dataplane_start_time_seconds", "Unix time at which the dataplane started.",
+	    (double)s->start_unix_ns / 1e9);
 	gauge(to, "heartbeat_age_seconds", "Since the dataplane was last seen alive.", (double)s->heartbeat_age_ns / 1e9);
 }
 
@@ -78,7 +82,7 @@ static void port_line(FILE *to, const char *name, const struct sw_port_state *p,
 	fprintf(to, "seawall_port_%s{device=\"", name);
 	label(to, p->device);
 	fprintf(to, "\",link=\"%u\",side=\"%s\"} %llu\n", p->link, p->side == SW_OUTSIDE ? "outside" : "inside",
-		(unsigned long long)value);
+	    (unsigned long long)value);
 }
 
 static void write_ports(FILE *to, const struct sw_sample *s)
@@ -88,13 +92,13 @@ static void write_ports(FILE *to, const struct sw_sample *s)
 		size_t offset;
 	} columns[] = {
 #define COLUMN(field, help) {#field "_total", "counter", help, offsetof(struct sw_port_state, field)}
-		COLUMN(rx_packets, "Packets received by the dataplane at this port."),
-		COLUMN(rx_bytes, "Bytes received by the dataplane at this port."),
-		COLUMN(tx_packets, "Packets sent at this port."),
-		COLUMN(tx_bytes, "Bytes sent at this port."),
-		COLUMN(missed, "Lost for want of a descriptor: the NIC or the AF_XDP ring was full."),
-		COLUMN(no_mbuf, "Receive tries that found no packet buffer."),
-		COLUMN(errors, "Frames received with errors."),
+	    COLUMN(rx_packets, "Packets received by the dataplane at this port."),
+	    COLUMN(rx_bytes, "Bytes received by the dataplane at this port."),
+	    COLUMN(tx_packets, "Packets sent at this port."),
+	    COLUMN(tx_bytes, "Bytes sent at this port."),
+	    COLUMN(missed, "Lost for want of a descriptor: the NIC or the AF_XDP ring was full."),
+	    COLUMN(no_mbuf, "Receive tries that found no packet buffer."),
+	    COLUMN(errors, "Frames received with errors."),
 #undef COLUMN
 	};
 	const uint32_t count = s->valid ? s->link_count * SW_SIDES : 0;
@@ -120,7 +124,8 @@ static void write_ports(FILE *to, const struct sw_sample *s)
 	}
 }
 
-static void service_line(FILE *to, const char *name, const struct sw_service_sample *s, const char *extra, uint64_t value)
+static void service_line(
+    FILE *to, const char *name, const struct sw_service_sample *s, const char *extra, uint64_t value)
 {
 	fprintf(to, "seawall_service_%s{service=\"", name);
 	label(to, s->state.name);
@@ -131,7 +136,8 @@ static void write_services(FILE *to, const struct sw_sample *s)
 {
 	head(to, "service_armed", "gauge", "1: SYNs towards the service are challenged.");
 	for (uint32_t i = 0; i < s->service_count; i++)
-		service_line(to, "armed", &s->services[i], "", atomic_load_explicit(&s->services[i].state.armed, memory_order_relaxed));
+		service_line(
+		    to, "armed", &s->services[i], "", atomic_load_explicit(&s->services[i].state.armed, memory_order_relaxed));
 	head(to, "service_times_armed_total", "counter", "How often the service was armed.");
 	for (uint32_t i = 0; i < s->service_count; i++)
 		service_line(to, "times_armed_total", &s->services[i], "", s->services[i].state.times_armed);
@@ -149,7 +155,8 @@ static void write_services(FILE *to, const struct sw_sample *s)
 		service_line(to, "packets_total", &s->services[i], ",disposition=\"dropped\"", sw_counters_dropped(c));
 	}
 	static const enum sw_count events[] = {SW_COUNT_SYN_RECEIVED, SW_COUNT_SENT_SYN_ACK, SW_COUNT_COOKIE_VALID,
-		SW_COUNT_FLOW_PROXIED, SW_COUNT_FLOW_NATIVE, SW_COUNT_SERVER_REFUSED, SW_COUNT_SERVER_SILENT, SW_COUNT_SOURCES_BLOCKED};
+	    SW_COUNT_FLOW_PROXIED, SW_COUNT_FLOW_NATIVE, SW_COUNT_SERVER_REFUSED, SW_COUNT_SERVER_SILENT,
+	    SW_COUNT_SOURCES_BLOCKED};
 	for (size_t k = 0; k < sizeof(events) / sizeof(events[0]); k++) {
 		char name[80];
 		snprintf(name, sizeof(name), "service_%s_total", sw_count_names[events[k]]);

@@ -12,6 +12,6 @@ const char *const sw_drop_help[SW_DROP_REASON_COUNT] = {SW_DROP_REASONS(HELP)};
 const char *const sw_wire_names[SW_WIRE_COUNTER_COUNT] = {SW_WIRE_COUNTERS(NAME)};
 const char *const sw_wire_help[SW_WIRE_COUNTER_COUNT] = {SW_WIRE_COUNTERS(HELP)};
 const char *const sw_mode_names[SW_MODES] = {
-	[SW_MODE_OFF] = "off", [SW_MODE_MONITOR] = "monitor", [SW_MODE_AUTO] = "auto", [SW_MODE_ALWAYS] = "always"};
+    [SW_MODE_OFF] = "off", [SW_MODE_MONITOR] = "monitor", [SW_MODE_AUTO] = "auto", [SW_MODE_ALWAYS] = "always"};
 
 _Static_assert((int)SW_COUNT_SENT_SYN_ACK == (int)SW_DISPOSITION_COUNT, "events follow the dispositions without a gap");

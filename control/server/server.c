@@ -34,7 +34,8 @@ struct sw_listeners {
 	uint32_t tcp_count;
 };
 
-static int __attribute__((format(printf, 4, 5))) fail(char *error, size_t error_bytes, int code, const char *format, ...)
+static int __attribute__((format(printf, 4, 5)))
+fail(char *error, size_t error_bytes, int code, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
@@ -58,9 +59,11 @@ static int set_owner(const char *path, const struct sw_spec_control *settings, c
 	if (settings->socket_group && settings->socket_group[0]) {
 		const struct group *group = getgrnam(settings->socket_group);
 		if (!group)
-			return fail(error, error_bytes, -ENOENT, "control.socket_group: there is no group %s", settings->socket_group);
+			return fail(
+			    error, error_bytes, -ENOENT, "control.socket_group: there is no group %s", settings->socket_group);
 		if (chown(path, (uid_t)-1, group->gr_gid))
-			return fail(error, error_bytes, -errno, "%s: cannot give it to the group %s: %m", path, settings->socket_group);
+			return fail(
+			    error, error_bytes, -errno, "%s: cannot give it to the group %s: %m", path, settings->socket_group);
 	}
 	if (chmod(path, settings->socket_mode & 0777))
 		return fail(error, error_bytes, -errno, "%s: cannot set its mode: %m", path);
@@ -75,7 +78,7 @@ static int bind_unix(struct sw_listeners *l, const struct sw_server_options *opt
 	const int m = snprintf(made.sun_path, sizeof(made.sun_path), "%s/.%s", options->runtime_dir, SW_SERVER_SOCKET_NAME);
 	if (n < 0 || m < 0 || (size_t)m >= sizeof(made.sun_path))
 		return fail(error, error_bytes, -ENAMETOOLONG, "%s: too long for the path of a Unix socket (%zu bytes)",
-			options->runtime_dir, sizeof(made.sun_path));
+		    options->runtime_dir, sizeof(made.sun_path));
 	if (somebody_answers(&at))
 		return fail(error, error_bytes, -EADDRINUSE, "%s: another daemon is answering there", at.sun_path);
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -136,12 +139,13 @@ static int bind_tcp(const struct sw_spec_listen *listener, uint16_t *port)
 	if (at.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&at, length) || listen(fd, BACKLOG) ||
-		getsockname(fd, (struct sockaddr *)&at, &length)) {
+	    getsockname(fd, (struct sockaddr *)&at, &length)) {
 		const int error = errno;
 		close(fd);
 		return -error;
 	}
-	*port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port : ((struct sockaddr_in *)&at)->sin_port);
+	*port = ntohs(
+	    at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port : ((struct sockaddr_in *)&at)->sin_port);
 	return fd;
 }
 
@@ -158,24 +162,19 @@ static int start(struct sw_listener *l, struct sw_server *server, int fd, bool u
 	const unsigned int pool = unix_socket ? UNIX_THREADS : TCP_THREADS;
 	l->server = server;
 	l->unix_socket = unix_socket;
-	l->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		sw_exchange_handle, l,
-		MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL,
-		MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_THREAD_POOL_SIZE, pool,
-		MHD_OPTION_CONNECTION_LIMIT, pool * CONNECTIONS_PER_THREAD,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_TIMEOUT_S,
-		MHD_OPTION_NOTIFY_COMPLETED, sw_exchange_completed, l,
-		MHD_OPTION_END);
+	l->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+	    NULL, sw_exchange_handle, l, MHD_OPTION_EXTERNAL_LOGGER, be_silent, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+	    MHD_OPTION_THREAD_POOL_SIZE, pool, MHD_OPTION_CONNECTION_LIMIT, pool * CONNECTIONS_PER_THREAD,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+	    (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, sw_exchange_completed, l, MHD_OPTION_END);
 	if (l->daemon)
 		return 0;
 	close(fd);
 	return -EIO;
 }
 
-static int start_unix(struct sw_server *server, const struct sw_server_options *options, char *error, size_t error_bytes)
+static int start_unix(
+    struct sw_server *server, const struct sw_server_options *options, char *error, size_t error_bytes)
 {
 	const int fd = bind_unix(server->listeners, options, error, error_bytes);
 	if (fd < 0)
@@ -199,7 +198,7 @@ static void start_tcp(struct sw_server *server, const struct sw_spec_control *se
 		if (fd < 0) {
 			one->port = 0;
 			sw_log(LOG_WARNING, "control.listen: not listening on %s port %u: %s; the Unix socket works", text,
-				wanted[i].port, fd == -EPERM ? "not a loopback address" : strerror(-fd));
+			    wanted[i].port, fd == -EPERM ? "not a loopback address" : strerror(-fd));
 		}
 	}
 }
@@ -213,12 +212,12 @@ static void sampled(void *context)
 static int start_observer(struct sw_server *server, const struct sw_server_options *options)
 {
 	const struct sw_observer_options wanted = {
-		.runtime_dir = options->runtime_dir,
-		.state_dir = options->state_dir,
-		.interval_ms = options->settings->sample_interval_ms,
-		.history_s = options->settings->history_s,
-		.sampled = sampled,
-		.context = server,
+	    .runtime_dir = options->runtime_dir,
+	    .state_dir = options->state_dir,
+	    .interval_ms = options->settings->sample_interval_ms,
+	    .history_s = options->settings->history_s,
+	    .sampled = sampled,
+	    .context = server,
 	};
 	return sw_observer_open(&wanted, &server->observer);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The daemon's face: JSON over HTTP on the Unix socket <runtime directory>/seawalld.sock and on loopback TCP, Prometheus
- * text and a live stream beside it. Owns the observer. What can be asked stands in routes.c, and only there.
+ * The daemon's face: JSON over HTTP on the Unix socket <runtime directory>/seawalld.sock and on loopback TCP,
+ * Prometheus text and a live stream beside it. Owns the observer. What can be asked stands in routes.c, and only there.
  *
- * Reading is open to whoever reaches the socket or the loopback; changing anything needs the Unix socket, whose mode and
- * group say who may.
+ * Reading is open to whoever reaches the socket or the loopback; changing anything needs the Unix socket, whose mode
+ * and group say who may.
  *
  * Thread   open and close from one thread; requests are served by threads of the server's own, four for the Unix socket
  *          and two for each TCP address, so that whoever waits on the one cannot keep the other.

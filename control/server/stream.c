@@ -31,7 +31,7 @@ struct sw_stream {
 	struct sw_server *server;
 	pthread_mutex_t lock; /* guards all below */
 	bool ended;
-	uint64_t sequence;    /* of `latest` */
+	uint64_t sequence; /* of `latest` */
 	struct event *latest;
 	struct client *clients;
 	uint32_t count, tcp_count;
@@ -183,7 +183,7 @@ static bool join(struct sw_stream *stream, struct client *c)
 {
 	pthread_mutex_lock(&stream->lock);
 	const bool room = !stream->ended && stream->count < SW_STREAM_CLIENTS_MAX &&
-		(!c->tcp || stream->tcp_count < SW_STREAM_TCP_CLIENTS_MAX);
+	                  (!c->tcp || stream->tcp_count < SW_STREAM_TCP_CLIENTS_MAX);
 	if (room) {
 		c->sequence = stream->sequence; /* what was rendered before, for others, may be old */
 		c->next = stream->clients;
@@ -207,7 +207,7 @@ unsigned int sw_handle_stream(struct sw_exchange *x)
 	if (!join(c->stream, c)) {
 		free(c);
 		return sw_exchange_error(x, 503, "too_many_streams", "end one, or ask GET /stats every second",
-			"there are as many streams as this daemon serves");
+		    "there are as many streams as this daemon serves");
 	}
 	x->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, c, leave);
 	if (!x->response) {

@@ -86,8 +86,10 @@ json_t *sw_view_service(struct sw_server *server, const char *name, bool *missin
 		const struct sw_rates *rates = sw_observer_rates(server->observer);
 		out = view_service_head(rates, s);
 		json_object_set_new(out, "targets", view_targets(policy->spec, name));
-		json_object_set_new(out, "profile_source", json_string((s->state.profile_known & 0xf) == 0 ? "unknown" :
-			(s->state.profile_known & 0xf) == 1 ? "learned" : "set"));
+		json_object_set_new(out, "profile_source",
+		    json_string((s->state.profile_known & 0xf) == 0   ? "unknown"
+		                : (s->state.profile_known & 0xf) == 1 ? "learned"
+		                                                      : "set"));
 		json_object_set_new(out, "profile_ipv4", view_profile(&s->state, 0));
 		json_object_set_new(out, "profile_ipv6", view_profile(&s->state, 1));
 		json_object_set_new(out, "rates", view_service_rates(rates, s->slot));
@@ -182,7 +184,8 @@ json_t *sw_view_sample(struct sw_server *server)
 	sw_put_count(out, "sources", s->sources_used);
 	sw_put_count(out, "sources_proven", s->sources_proven);
 	json_object_set_new(out, "services", view_busiest(s, rates));
-	sw_put_count(out, "services_left_out", s->service_count > STREAM_SERVICES_MAX ? s->service_count - STREAM_SERVICES_MAX : 0);
+	sw_put_count(
+	    out, "services_left_out", s->service_count > STREAM_SERVICES_MAX ? s->service_count - STREAM_SERVICES_MAX : 0);
 	sw_observer_unlock(server->observer);
 	return out;
 }
@@ -190,7 +193,8 @@ json_t *sw_view_sample(struct sw_server *server)
 /* Parallel arrays, as a plot wants them: each rate is over the interval that ends at the time of the same index. */
 json_t *sw_view_history(struct sw_server *server)
 {
-	static const char *const names[] = {"rx", "forwarded", "answered", "absorbed", "dropped", "syn_received", "cookie_valid"};
+	static const char *const names[] = {
+	    "rx", "forwarded", "answered", "absorbed", "dropped", "syn_received", "cookie_valid"};
 	enum { SERIES = sizeof(names) / sizeof(names[0]) };
 	json_t *out = json_object(), *times = json_array(), *series[SERIES];
 	for (int k = 0; k < SERIES; k++)
@@ -201,10 +205,10 @@ json_t *sw_view_history(struct sw_server *server)
 		const struct sw_rate_point *a = sw_rates_point(rates, i - 1), *b = sw_rates_point(rates, i);
 		const double seconds = (double)(b->mono_ns - a->mono_ns) / 1e9;
 		const uint64_t delta[SERIES] = {b->rx - a->rx, b->forwarded - a->forwarded,
-			b->total.count[SW_COUNT_ANSWERED] - a->total.count[SW_COUNT_ANSWERED],
-			b->total.count[SW_COUNT_ABSORBED] - a->total.count[SW_COUNT_ABSORBED], b->dropped - a->dropped,
-			b->total.count[SW_COUNT_SYN_RECEIVED] - a->total.count[SW_COUNT_SYN_RECEIVED],
-			b->total.count[SW_COUNT_COOKIE_VALID] - a->total.count[SW_COUNT_COOKIE_VALID]};
+		    b->total.count[SW_COUNT_ANSWERED] - a->total.count[SW_COUNT_ANSWERED],
+		    b->total.count[SW_COUNT_ABSORBED] - a->total.count[SW_COUNT_ABSORBED], b->dropped - a->dropped,
+		    b->total.count[SW_COUNT_SYN_RECEIVED] - a->total.count[SW_COUNT_SYN_RECEIVED],
+		    b->total.count[SW_COUNT_COOKIE_VALID] - a->total.count[SW_COUNT_COOKIE_VALID]};
 		json_array_append_new(times, json_integer((json_int_t)(b->unix_ns / 1000000u)));
 		for (int k = 0; k < SERIES; k++)
 			json_array_append_new(series[k], json_integer((json_int_t)((double)delta[k] / seconds + 0.5)));

@@ -27,7 +27,8 @@ static int index_of(const char *const *names, int count, const char *name)
 /* False: the answer has been set to 400 or 404. */
 static bool parse_asked(struct sw_exchange *x, struct asked *a, unsigned int *status)
 {
-	const char *by = sw_exchange_query(x, "by"), *proof = sw_exchange_query(x, "proof"), *service = sw_exchange_query(x, "service");
+	const char *by = sw_exchange_query(x, "by"), *proof = sw_exchange_query(x, "proof"),
+	           *service = sw_exchange_query(x, "service");
 	*a = (struct asked){.filter = {.service_slot = SW_NONE}, .sort = SW_SORT_SYNS, .limit = LIMIT_DEFAULT};
 	*status = 400;
 	if (!sw_exchange_query_number(x, "limit", 0, SW_TOP_MAX, &a->limit))
@@ -35,7 +36,8 @@ static bool parse_asked(struct sw_exchange *x, struct asked *a, unsigned int *st
 	const int sort = by ? index_of(sw_sort_names, SW_SORTS, by) : SW_SORT_SYNS;
 	const int level = proof ? index_of(sw_proof_names, SW_PROOF_SENT_DATA + 1, proof) : SW_PROOF_CLAIMED;
 	if (sort < 0) {
-		sw_exchange_error(x, 400, "bad_query", NULL, "by: one of syns, conns, refused, dropped, bytes, concurrent, last_seen");
+		sw_exchange_error(
+		    x, 400, "bad_query", NULL, "by: one of syns, conns, refused, dropped, bytes, concurrent, last_seen");
 		return false;
 	}
 	if (level < 0) {
@@ -51,7 +53,8 @@ static bool parse_asked(struct sw_exchange *x, struct asked *a, unsigned int *st
 	sw_policy_release(policy);
 	if (a->filter.service_slot != SW_NONE)
 		return true;
-	*status = sw_exchange_error(x, 404, "no_such_service", "GET /services lists them", "there is no service \"%.64s\"", service);
+	*status = sw_exchange_error(
+	    x, 404, "no_such_service", "GET /services lists them", "there is no service \"%.64s\"", service);
 	return false;
 }
 
@@ -97,8 +100,8 @@ static json_t *view_list(const struct sw_policy *policy, const struct sw_evidenc
 }
 
 /* The filter's first by `sort`; an empty list without evidence or memory. */
-static json_t *view_top(const struct sw_policy *policy, const struct sw_evidence *e, const struct sw_evidence_filter *filter,
-	enum sw_sort sort, uint32_t limit)
+static json_t *view_top(const struct sw_policy *policy, const struct sw_evidence *e,
+    const struct sw_evidence_filter *filter, enum sw_sort sort, uint32_t limit)
 {
 	struct sw_evidence_record *records = NULL;
 	const int count = e ? sw_evidence_top(e, filter, sort, limit, &records) : 0;
@@ -182,8 +185,8 @@ unsigned int sw_handle_prefixes(struct sw_exchange *x)
 	sw_put_time(out, "time", e ? e->scanned_unix_ns : 0);
 	sw_put_text(out, "sorted_by", sw_sort_names[a.sort]);
 	for (uint32_t i = 0; i < policy->spec->global.prefix_levels.count; i++)
-		json_array_append_new(list,
-			view_level(e, &a, i + 1, (uint8_t)levels[i].ipv4_length, (uint8_t)levels[i].ipv6_length));
+		json_array_append_new(
+		    list, view_level(e, &a, i + 1, (uint8_t)levels[i].ipv4_length, (uint8_t)levels[i].ipv6_length));
 	json_object_set_new(out, "levels", list);
 	sw_observer_unlock_evidence(x->server->observer);
 	sw_policy_release(policy);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * GET /why/ADDRESS: what happens to one address, and why. The policy's part is known here; what its owner among the workers
- * knows (buckets, record) is asked of the dataplane, one question for each service that it concerns.
+ * GET /why/ADDRESS: what happens to one address, and why. The policy's part is known here; what its owner among the
+ * workers knows (buckets, record) is asked of the dataplane, one question for each service that it concerns.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "views.h"
 
 static const char *const rule_names[SW_RULE_KINDS] = {
-	[SW_RULE_ALLOW] = "allow", [SW_RULE_DENY] = "deny", [SW_RULE_BLOCK] = "block", [SW_RULE_GROUP] = "group"};
+    [SW_RULE_ALLOW] = "allow", [SW_RULE_DENY] = "deny", [SW_RULE_BLOCK] = "block", [SW_RULE_GROUP] = "group"};
 
 static json_t *view_bucket(const struct sw_bucket_fill *b)
 {
@@ -25,7 +25,7 @@ static json_t *view_bucket(const struct sw_bucket_fill *b)
 }
 
 static json_t *view_budget(const char *of, const struct sw_bucket_fill *syn, const struct sw_bucket_fill *conn,
-	uint32_t concurrent, uint32_t concurrent_limit)
+    uint32_t concurrent, uint32_t concurrent_limit)
 {
 	json_t *out = json_object();
 	sw_put_text(out, "of", of);
@@ -37,37 +37,37 @@ static json_t *view_budget(const char *of, const struct sw_bucket_fill *syn, con
 }
 
 /* The prefix of `address` at one level of the policy, as text. */
-static void level_text(const struct sw_policy *policy, const struct sw_address *address, uint32_t level,
-	char text[SW_PREFIX_TEXT_BYTES])
+static void level_text(
+    const struct sw_policy *policy, const struct sw_address *address, uint32_t level, char text[SW_PREFIX_TEXT_BYTES])
 {
 	const struct sw_spec_level *levels = SW_SPEC_ITEMS(policy->spec->global.prefix_levels, struct sw_spec_level);
 	struct sw_prefix p = {.address = *address, .length = 128};
 	if (level)
-		p.length = (uint8_t)(sw_address_is_ipv4(address) ? SW_IPV4_MAPPED_BITS + levels[level - 1].ipv4_length :
-			levels[level - 1].ipv6_length);
+		p.length = (uint8_t)(sw_address_is_ipv4(address) ? SW_IPV4_MAPPED_BITS + levels[level - 1].ipv4_length
+		                                                 : levels[level - 1].ipv6_length);
 	p.address = sw_address_mask(*address, p.length);
 	sw_prefix_format(&p, text);
 }
 
-static json_t *view_budgets(const struct sw_policy *policy, const struct sw_address *address, const struct sw_explain *e,
-	const char *service)
+static json_t *view_budgets(
+    const struct sw_policy *policy, const struct sw_address *address, const struct sw_explain *e, const char *service)
 {
 	json_t *out = json_array();
 	char text[SW_PREFIX_TEXT_BYTES + SW_NAME_BYTES];
 	for (uint32_t i = 0; i <= policy->spec->global.prefix_levels.count && i < SW_PREFIX_LEVELS; i++) {
 		level_text(policy, address, i, text);
 		json_array_append_new(out, view_budget(text, &e->levels[i].syn, &e->levels[i].conn, e->levels[i].concurrent,
-			e->levels[i].concurrent_limit));
+		                               e->levels[i].concurrent_limit));
 	}
 	const char *group = e->group == SW_NONE ? NULL : sw_policy_group_name(policy, e->group);
 	if (group) {
 		snprintf(text, sizeof(text), "group %s", group);
 		json_array_append_new(out, view_budget(text, &e->in_group.syn, &e->in_group.conn, e->in_group.concurrent,
-			e->in_group.concurrent_limit));
+		                               e->in_group.concurrent_limit));
 	}
 	snprintf(text, sizeof(text), "service %s", service);
 	json_array_append_new(out, view_budget(text, &e->in_service.syn, &e->in_service.conn, e->in_service.concurrent,
-		e->in_service.concurrent_limit));
+	                               e->in_service.concurrent_limit));
 	return out;
 }
 
@@ -95,7 +95,8 @@ static bool bucket_empty(const struct sw_bucket_fill *b)
 }
 
 /* Which limits are used up now: the next SYN or connection would be refused by them. */
-static json_t *view_exhausted(const struct sw_policy *policy, const struct sw_address *address, const struct sw_explain *e)
+static json_t *view_exhausted(
+    const struct sw_policy *policy, const struct sw_address *address, const struct sw_explain *e)
 {
 	json_t *out = json_array();
 	for (uint32_t i = 0; i <= policy->spec->global.prefix_levels.count && i < SW_PREFIX_LEVELS; i++) {
@@ -125,7 +126,8 @@ static void verdict(const struct sw_explain *e, bool blocked, bool used_up, char
 	else if (e->rule == SW_RULE_BLOCK)
 		snprintf(to, bytes, "dropped: an operator blocked it");
 	else if (blocked)
-		snprintf(to, bytes, "dropped or refused: it proved its address and was refused too often, so it is blocked for a time");
+		snprintf(to, bytes,
+		    "dropped or refused: it proved its address and was refused too often, so it is blocked for a time");
 	else if (!e->armed)
 		snprintf(to, bytes, "passes natively: the service is quiet");
 	else if (used_up)
@@ -135,7 +137,7 @@ static void verdict(const struct sw_explain *e, bool blocked, bool used_up, char
 }
 
 static json_t *view_towards(struct sw_server *server, const struct sw_policy *policy, const struct sw_address *address,
-	const char *service, const struct sw_explain *e)
+    const char *service, const struct sw_explain *e)
 {
 	json_t *out = json_object();
 	char text[160];
@@ -163,7 +165,7 @@ static json_t *view_towards(struct sw_server *server, const struct sw_policy *po
 
 /* Asks for every service, or the one named. False: the dataplane could not be asked; `error` says why. */
 static bool ask(struct sw_server *server, const struct sw_policy *policy, const struct sw_address *address,
-	const char *only, json_t *towards, char *error, size_t error_bytes)
+    const char *only, json_t *towards, char *error, size_t error_bytes)
 {
 	const struct sw_spec_service *services = SW_SPEC_ITEMS(policy->spec->services, struct sw_spec_service);
 	enum { ASKED_MAX = 16 }; /* of many services the first; ?service= asks for any */
@@ -199,11 +201,13 @@ unsigned int sw_handle_why(struct sw_exchange *x)
 	char text[SW_ADDRESS_TEXT_BYTES], error[256] = "";
 	const char *wrong = sw_address_parse(x->argument, &address), *only = sw_exchange_query(x, "service");
 	if (wrong)
-		return sw_exchange_error(x, 400, "bad_address", "e.g. /why/192.0.2.7 or /why/2001:db8::7", "no address: %s", wrong);
+		return sw_exchange_error(
+		    x, 400, "bad_address", "e.g. /why/192.0.2.7 or /why/2001:db8::7", "no address: %s", wrong);
 	const struct sw_policy *policy = sw_control_policy(x->server->control);
 	if (only && sw_policy_service_slot(policy, only) == SW_NONE) {
 		sw_policy_release(policy);
-		return sw_exchange_error(x, 404, "no_such_service", "GET /services lists them", "there is no service \"%.64s\"", only);
+		return sw_exchange_error(
+		    x, 404, "no_such_service", "GET /services lists them", "there is no service \"%.64s\"", only);
 	}
 	json_t *out = json_object(), *towards = json_array();
 	sw_put_text(out, "address", sw_address_format(&address, text));

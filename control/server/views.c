@@ -122,8 +122,8 @@ static json_t *view_dataplane(const struct sw_sample *s)
 	sw_put_text(out, "text", s->state_text);
 	sw_put_time(out, "started", s->start_unix_ns);
 	const uint64_t alive_unix_ns = s->unix_ns - s->heartbeat_age_ns; /* a dead one has grown no older since */
-	sw_put_count(out, "uptime_s", s->valid && alive_unix_ns > s->start_unix_ns ?
-		(alive_unix_ns - s->start_unix_ns) / 1000000000u : 0);
+	sw_put_count(out, "uptime_s",
+	    s->valid && alive_unix_ns > s->start_unix_ns ? (alive_unix_ns - s->start_unix_ns) / 1000000000u : 0);
 	sw_put_count(out, "pid", s->pid);
 	sw_put_count(out, "generation", s->generation);
 	sw_put_count(out, "workers", s->worker_count);
@@ -245,16 +245,16 @@ void sw_server_judge(struct sw_server *server, const struct sw_sample *s, struct
 	const struct sw_policy *policy = sw_control_policy(server->control);
 	const struct sw_spec_boot *boot = &policy->spec->boot;
 	const struct sw_health_inputs in = {
-		.sample = s,
-		.rates = sw_observer_rates(server->observer),
-		.control = &status,
-		.flows = boot->flows,
-		.source_records = s->source_records,
-		.limiter_entries = boot->limiter_entries,
-		.held_pkts = boot->held_pkts,
-		.incidents_error = sw_incidents_error(sw_observer_incidents(server->observer)),
-		.sampled_unix_ns = sw_observer_sampled_unix_ns(server->observer),
-		.interval_ms = server->interval_ms,
+	    .sample = s,
+	    .rates = sw_observer_rates(server->observer),
+	    .control = &status,
+	    .flows = boot->flows,
+	    .source_records = s->source_records,
+	    .limiter_entries = boot->limiter_entries,
+	    .held_pkts = boot->held_pkts,
+	    .incidents_error = sw_incidents_error(sw_observer_incidents(server->observer)),
+	    .sampled_unix_ns = sw_observer_sampled_unix_ns(server->observer),
+	    .interval_ms = server->interval_ms,
 	};
 	sw_health_judge(&in, out);
 	sw_policy_release(policy);
@@ -295,7 +295,8 @@ static json_t *view_policy(struct sw_server *server, const struct sw_sample *s)
 	json_object_set_new(out, "is_last_good", json_boolean(policy->is_last_good || status.running_last_good));
 	sw_put_count(out, "generation_wanted", status.generation_wanted);
 	sw_put_count(out, "generation_in_force", s->valid ? s->generation : status.generation_in_force);
-	json_object_set_new(out, "in_step", json_boolean(s->state == SW_DATAPLANE_RUNNING && s->generation == status.generation_wanted));
+	json_object_set_new(
+	    out, "in_step", json_boolean(s->state == SW_DATAPLANE_RUNNING && s->generation == status.generation_wanted));
 	sw_put_time(out, "published", status.published_unix_ns);
 	json_object_set_new(out, "dataplane_connected", json_boolean(status.dataplane_connected));
 	sw_put_text(out, "dataplane_text", status.dataplane_text);
@@ -321,7 +322,8 @@ json_t *sw_view_status(struct sw_server *server)
 	json_object_set_new(out, "health", view_health(&health));
 	json_object_set_new(out, "dataplane", view_dataplane(s));
 	sw_put_time(control, "started", server->start_unix_ns);
-	sw_put_count(control, "uptime_s", s->unix_ns > server->start_unix_ns ? (s->unix_ns - server->start_unix_ns) / 1000000000u : 0);
+	sw_put_count(control, "uptime_s",
+	    s->unix_ns > server->start_unix_ns ? (s->unix_ns - server->start_unix_ns) / 1000000000u : 0);
 	sw_put_count(control, "pid", (uint64_t)getpid());
 	sw_put_text(control, "runtime_dir", sw_control_runtime_dir(server->control));
 	json_object_set_new(out, "control", control);

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TSC_HZ 2000000000ull
+#define TSC_HZ     2000000000ull
 #define ANCHOR_TSC (1000000ull * TSC_HZ)
 
 static void must(int ok, const char *what)
@@ -35,15 +35,26 @@ static uint64_t now_unix_ns(void)
 static struct sw_region lay_out(const struct fake_region_shape *s)
 {
 	struct sw_region r = {
-		.magic = SW_REGION_MAGIC, .version = SW_REGION_VERSION, .layout_bytes = sizeof(r),
-		.start_unix_ns = now_unix_ns() - 60000000000ull, .tsc_hz = TSC_HZ, .pid = 4711,
-		.workers = s->workers, .links = s->links, .services_max = s->services_max, .groups_max = s->groups_max,
-		.entries_max = s->entries_max, .source_records_per_worker = s->source_records_per_worker,
-		.isa = "avx2", .generation = 1, .anchor_tsc = ANCHOR_TSC, .anchor_unix_ns = now_unix_ns(),
+	    .magic = SW_REGION_MAGIC,
+	    .version = SW_REGION_VERSION,
+	    .layout_bytes = sizeof(r),
+	    .start_unix_ns = now_unix_ns() - 60000000000ull,
+	    .tsc_hz = TSC_HZ,
+	    .pid = 4711,
+	    .workers = s->workers,
+	    .links = s->links,
+	    .services_max = s->services_max,
+	    .groups_max = s->groups_max,
+	    .entries_max = s->entries_max,
+	    .source_records_per_worker = s->source_records_per_worker,
+	    .isa = "avx2",
+	    .generation = 1,
+	    .anchor_tsc = ANCHOR_TSC,
+	    .anchor_unix_ns = now_unix_ns(),
 	};
 	r.worker_offset = line(sizeof(r));
 	r.worker_stride = line(sizeof(struct sw_worker_counters) + s->services_max * sizeof(struct sw_counters) +
-		s->entries_max * sizeof(uint64_t) + s->groups_max * sizeof(struct sw_group_counters));
+	                       s->entries_max * sizeof(uint64_t) + s->groups_max * sizeof(struct sw_group_counters));
 	r.service_offset = r.worker_offset + r.worker_stride * s->workers;
 	r.port_offset = r.service_offset + s->services_max * sizeof(struct sw_service_state);
 	r.source_offset = r.port_offset + (uint64_t)s->links * SW_SIDES * sizeof(struct sw_port_state);

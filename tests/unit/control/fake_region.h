@@ -22,7 +22,7 @@ void fake_region_open(struct fake_region *f, const struct fake_region_shape *sha
 void fake_region_directory(struct fake_region *f);
 /* Replaces the file by a new one, as a new dataplane does. The earlier mapping is given up. */
 void fake_region_replace(struct fake_region *f, const struct fake_region_shape *shape);
-void fake_region_beat(struct fake_region *f); /* stamps the heartbeat with the present time */
+void fake_region_beat(struct fake_region *f);  /* stamps the heartbeat with the present time */
 void fake_region_close(struct fake_region *f); /* removes everything in the directory that the reader or writer made */
 
 struct sw_worker_counters *fake_worker(struct fake_region *f, uint32_t worker);

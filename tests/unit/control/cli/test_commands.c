@@ -129,8 +129,9 @@ static void test_changes(void **state)
 static void test_usage(void **state)
 {
 	struct server_fixture *x = *state;
-	static const char *const wrong[] = {"", "nonsense", "-r %s", "-r %s status extra", "-r %s why", "-r %s block", "-r %s top --for 1h",
-		"-r %s status --nonsense", "-r", "-r %s top --by", "--url http://127.0.0.1:1 -r %s status", "-r %s watch --limit x", "-x"};
+	static const char *const wrong[] = {"", "nonsense", "-r %s", "-r %s status extra", "-r %s why", "-r %s block",
+	    "-r %s top --for 1h", "-r %s status --nonsense", "-r", "-r %s top --by",
+	    "--url http://127.0.0.1:1 -r %s status", "-r %s watch --limit x", "-x"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		expect(x, wrong[i], SW_EXIT_USAGE, NULL);
 	expect(x, "--help", 0, "Examples:");

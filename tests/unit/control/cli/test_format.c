@@ -20,9 +20,20 @@ static void test_counts(void **state)
 		int64_t value;
 		const char *text;
 	} cases[] = {
-		{0, "0"}, {7, "7"}, {999, "999"}, {1000, "1,000"}, {-1, "-1"}, {-1234567, "-1,234,567"}, {12345, "12,345"},
-		{999999999, "999,999,999"}, {9999999999, "9,999,999,999"}, {10000000000, "10.00 G"}, {12345678901, "12.35 G"},
-		{1234567890123, "1.23 T"}, {-12345678901, "-12.35 G"}, {INT64_MAX, "9.22 E"},
+	    {0, "0"},
+	    {7, "7"},
+	    {999, "999"},
+	    {1000, "1,000"},
+	    {-1, "-1"},
+	    {-1234567, "-1,234,567"},
+	    {12345, "12,345"},
+	    {999999999, "999,999,999"},
+	    {9999999999, "9,999,999,999"},
+	    {10000000000, "10.00 G"},
+	    {12345678901, "12.35 G"},
+	    {1234567890123, "1.23 T"},
+	    {-12345678901, "-12.35 G"},
+	    {INT64_MAX, "9.22 E"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[SW_TEXT_BYTES];
@@ -37,8 +48,14 @@ static void test_rates(void **state)
 		double value;
 		const char *text, *bits;
 	} cases[] = {
-		{0, "0", "0 bit/s"}, {0.04, "0.0", "0 bit/s"}, {0.5, "0.5", "4 bit/s"}, {9.94, "9.9", "80 bit/s"}, {9.96, "10", "80 bit/s"},
-		{1000, "1,000", "8.0 kbit/s"}, {8012.4, "8,012", "64 kbit/s"}, {125000000, "125,000,000", "1.0 Gbit/s"},
+	    {0, "0", "0 bit/s"},
+	    {0.04, "0.0", "0 bit/s"},
+	    {0.5, "0.5", "4 bit/s"},
+	    {9.94, "9.9", "80 bit/s"},
+	    {9.96, "10", "80 bit/s"},
+	    {1000, "1,000", "8.0 kbit/s"},
+	    {8012.4, "8,012", "64 kbit/s"},
+	    {125000000, "125,000,000", "1.0 Gbit/s"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[SW_TEXT_BYTES];
@@ -54,8 +71,16 @@ static void test_durations(void **state)
 		uint64_t seconds;
 		const char *text;
 	} cases[] = {
-		{0, "0 s"}, {59, "59 s"}, {60, "1 min"}, {61, "1 min 1 s"}, {3600, "1 h"}, {3661, "1 h 1 min"}, {86399, "23 h 59 min"},
-		{86400, "1 d"}, {90000, "1 d 1 h"}, {86400ull * 400, "400 d"},
+	    {0, "0 s"},
+	    {59, "59 s"},
+	    {60, "1 min"},
+	    {61, "1 min 1 s"},
+	    {3600, "1 h"},
+	    {3661, "1 h 1 min"},
+	    {86399, "23 h 59 min"},
+	    {86400, "1 d"},
+	    {90000, "1 d 1 h"},
+	    {86400ull * 400, "400 d"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char text[SW_TEXT_BYTES];
@@ -65,9 +90,27 @@ static void test_durations(void **state)
 		const char *text;
 		uint32_t seconds; /* 0: refused */
 	} parsed[] = {
-		{"90", 90}, {"90s", 90}, {"15m", 900}, {"1h", 3600}, {"1h30m", 5400}, {"2d", 172800}, {"1w", 604800}, {"366d", 366 * 86400},
-		{"", 0}, {"0", 0}, {"0s", 0}, {"-1", 0}, {"h", 0}, {"1x", 0}, {"1.5h", 0}, {"1h ", 0}, {" 1h", 0}, {"367d", 0},
-		{"99999999999999999999", 0}, {"4294967295w", 0}, {"1hm", 0},
+	    {"90", 90},
+	    {"90s", 90},
+	    {"15m", 900},
+	    {"1h", 3600},
+	    {"1h30m", 5400},
+	    {"2d", 172800},
+	    {"1w", 604800},
+	    {"366d", 366 * 86400},
+	    {"", 0},
+	    {"0", 0},
+	    {"0s", 0},
+	    {"-1", 0},
+	    {"h", 0},
+	    {"1x", 0},
+	    {"1.5h", 0},
+	    {"1h ", 0},
+	    {" 1h", 0},
+	    {"367d", 0},
+	    {"99999999999999999999", 0},
+	    {"4294967295w", 0},
+	    {"1hm", 0},
 	};
 	for (size_t i = 0; i < sizeof(parsed) / sizeof(parsed[0]); i++) {
 		uint32_t seconds = 0;
@@ -129,7 +172,7 @@ static void test_json_paths(void **state)
 	assert_true(sw_number_at(json, "a.b.f") > 2.4 && sw_number_at(json, "a.b.i") > 6.9);
 	/* whatever is missing or of another type is 0, "", false */
 	static const char *const missing[] = {"", ".", "x", "a", "a.x", "a.b.s.y", "a.b.i.z", "n", "n.n",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b"};
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b"};
 	for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++) {
 		assert_int_equal(sw_int_at(json, missing[i]), 0);
 		assert_string_equal(sw_text_at(json, missing[i]), "");
@@ -142,8 +185,12 @@ static void test_json_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counts), cmocka_unit_test(test_rates), cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_times), cmocka_unit_test(test_table), cmocka_unit_test(test_json_paths),
+	    cmocka_unit_test(test_counts),
+	    cmocka_unit_test(test_rates),
+	    cmocka_unit_test(test_durations),
+	    cmocka_unit_test(test_times),
+	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_json_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include "attach.h"
 
 static const struct fake_region_shape shape = {
-	.workers = 2, .links = 1, .services_max = 4, .groups_max = 2, .entries_max = 8, .source_records_per_worker = 16};
+    .workers = 2, .links = 1, .services_max = 4, .groups_max = 2, .entries_max = 8, .source_records_per_worker = 16};
 
 #define SECOND 1000000000ull
 static const uint64_t mono = 1000 * SECOND;
@@ -178,23 +178,23 @@ static void test_refused_regions(void **state)
 		int error;
 		const char *says;
 	} cases[] = {
-		{break_magic, -EINVAL, "none of Seawall's"},
-		{break_version, -ENOTSUP, "same build"},
-		{break_layout, -ENOTSUP, "same build"},
-		{break_total, -EINVAL, "total_bytes"},
-		{break_no_workers, -EINVAL, "workers"},
-		{break_many_workers, -EINVAL, "source records"},
-		{break_worker_offset, -EINVAL, "worker counters"},
-		{break_worker_alignment, -EINVAL, "worker counters"},
-		{break_worker_stride, -EINVAL, "worker counters"},
-		{break_huge_stride, -EINVAL, "worker counters"},
-		{break_services, -EINVAL, "worker counters"},
-		{break_entries, -EINVAL, "entries_max"},
-		{break_groups, -EINVAL, "groups_max"},
-		{break_service_offset, -EINVAL, "service states"},
-		{break_links, -EINVAL, "port states"},
-		{break_source_offset, -EINVAL, "source records"},
-		{break_source_records, -EINVAL, "source records"},
+	    {break_magic, -EINVAL, "none of Seawall's"},
+	    {break_version, -ENOTSUP, "same build"},
+	    {break_layout, -ENOTSUP, "same build"},
+	    {break_total, -EINVAL, "total_bytes"},
+	    {break_no_workers, -EINVAL, "workers"},
+	    {break_many_workers, -EINVAL, "source records"},
+	    {break_worker_offset, -EINVAL, "worker counters"},
+	    {break_worker_alignment, -EINVAL, "worker counters"},
+	    {break_worker_stride, -EINVAL, "worker counters"},
+	    {break_huge_stride, -EINVAL, "worker counters"},
+	    {break_services, -EINVAL, "worker counters"},
+	    {break_entries, -EINVAL, "entries_max"},
+	    {break_groups, -EINVAL, "groups_max"},
+	    {break_service_offset, -EINVAL, "service states"},
+	    {break_links, -EINVAL, "port states"},
+	    {break_source_offset, -EINVAL, "source records"},
+	    {break_source_records, -EINVAL, "source records"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct fake_region f;
@@ -252,13 +252,13 @@ static void test_no_ordinary_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_no_dataplane),
-		cmocka_unit_test(test_life_of_a_dataplane),
-		cmocka_unit_test(test_first_look_at_a_dead_one),
-		cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_refused_regions),
-		cmocka_unit_test(test_cut_file),
-		cmocka_unit_test(test_no_ordinary_file),
+	    cmocka_unit_test(test_no_dataplane),
+	    cmocka_unit_test(test_life_of_a_dataplane),
+	    cmocka_unit_test(test_first_look_at_a_dead_one),
+	    cmocka_unit_test(test_replaced),
+	    cmocka_unit_test(test_refused_regions),
+	    cmocka_unit_test(test_cut_file),
+	    cmocka_unit_test(test_no_ordinary_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #define SECOND 1000000000ull
 
 static const struct fake_region_shape shape = {
-	.workers = 3, .links = 2, .services_max = 8, .groups_max = 100, .entries_max = 8, .source_records_per_worker = 4};
+    .workers = 3, .links = 2, .services_max = 8, .groups_max = 100, .entries_max = 8, .source_records_per_worker = 4};
 
 struct fixture {
 	struct fake_region fake;
@@ -83,11 +83,11 @@ static void test_accounting(void **state)
 		uint64_t rx[3], forwarded[3], answered[3], absorbed[3], held[3], dropped[3];
 		int64_t unaccounted;
 	} cases[] = {
-		{"at rest", {0}, {0}, {0}, {0}, {0}, {0}, 0},
-		{"each its own", {10, 20, 30}, {5, 20, 0}, {5, 0, 10}, {0, 0, 10}, {0, 0, 5}, {0, 0, 5}, 0},
-		{"received by one, ended by another", {100, 0, 0}, {0, 60, 0}, {0, 0, 20}, {0, 5, 0}, {0, 5, 0}, {0, 0, 10}, 0},
-		{"lost", {100, 0, 0}, {97, 0, 0}, {0}, {0}, {0}, {0}, 3},
-		{"counted twice", {100, 0, 0}, {100, 0, 0}, {0}, {0}, {0}, {0, 2, 0}, -2},
+	    {"at rest", {0}, {0}, {0}, {0}, {0}, {0}, 0},
+	    {"each its own", {10, 20, 30}, {5, 20, 0}, {5, 0, 10}, {0, 0, 10}, {0, 0, 5}, {0, 0, 5}, 0},
+	    {"received by one, ended by another", {100, 0, 0}, {0, 60, 0}, {0, 0, 20}, {0, 5, 0}, {0, 5, 0}, {0, 0, 10}, 0},
+	    {"lost", {100, 0, 0}, {97, 0, 0}, {0}, {0}, {0}, {0}, 3},
+	    {"counted twice", {100, 0, 0}, {100, 0, 0}, {0}, {0}, {0}, {0, 2, 0}, -2},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct fixture x;
@@ -109,7 +109,8 @@ static void test_accounting(void **state)
 	}
 }
 
-/* What XDP passes and drops belongs to the box; what it redirects is received by the dataplane and not counted twice. */
+/* What XDP passes and drops belongs to the box; what it redirects is received by the dataplane and not counted twice.
+ */
 static void test_wire_counters(void **state)
 {
 	(void)state;
@@ -127,9 +128,10 @@ static void test_wire_counters(void **state)
 			port->wire[i] = 1ull << i;
 		port->wire[SW_WIRE_REDIRECTED] = 1000;
 	}
-	passed = 4 * ((1ull << SW_WIRE_PASSED_NOT_PROTECTED) + (1ull << SW_WIRE_PASSED_NO_DATAPLANE) + (1ull << SW_WIRE_PASSED_STALE));
+	passed = 4 * ((1ull << SW_WIRE_PASSED_NOT_PROTECTED) + (1ull << SW_WIRE_PASSED_NO_DATAPLANE) +
+	                 (1ull << SW_WIRE_PASSED_STALE));
 	dropped = 4 * ((1ull << SW_WIRE_DROPPED_DENIED) + (1ull << SW_WIRE_DROPPED_BLOCKED) +
-		(1ull << SW_WIRE_DROPPED_NO_DATAPLANE) + (1ull << SW_WIRE_DROPPED_STALE));
+	                  (1ull << SW_WIRE_DROPPED_NO_DATAPLANE) + (1ull << SW_WIRE_DROPPED_STALE));
 	struct sw_counters *c = &fake_worker(&x.fake, 0)->total;
 	c->count[SW_COUNT_RX] = 3600;
 	c->count[SW_COUNT_FORWARDED] = 3500;
@@ -260,13 +262,13 @@ static void test_nothing_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sums_every_counter),
-		cmocka_unit_test(test_accounting),
-		cmocka_unit_test(test_wire_counters),
-		cmocka_unit_test(test_torn_worker),
-		cmocka_unit_test(test_another_dataplane),
-		cmocka_unit_test(test_moving_counters),
-		cmocka_unit_test(test_nothing_there),
+	    cmocka_unit_test(test_sums_every_counter),
+	    cmocka_unit_test(test_accounting),
+	    cmocka_unit_test(test_wire_counters),
+	    cmocka_unit_test(test_torn_worker),
+	    cmocka_unit_test(test_another_dataplane),
+	    cmocka_unit_test(test_moving_counters),
+	    cmocka_unit_test(test_nothing_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

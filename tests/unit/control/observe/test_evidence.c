@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Evidence: records with their proof, the order of the top lists, sums by prefix against a naive oracle, both families. */
+/* Evidence: records with their proof, the order of the top lists, sums by prefix against a naive oracle, both families.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #define TSC_HZ 2000000000ull
 
 static const struct fake_region_shape shape = {
-	.workers = 2, .links = 1, .services_max = 4, .groups_max = 1, .entries_max = 1, .source_records_per_worker = 1000};
+    .workers = 2, .links = 1, .services_max = 4, .groups_max = 1, .entries_max = 1, .source_records_per_worker = 1000};
 
 struct fixture {
 	struct fake_region fake;
@@ -52,8 +53,8 @@ static struct sw_address ipv6(uint8_t subnet, uint8_t host)
 	return sw_address_from_ipv6((const uint8_t[16]){0x20, 1, 0xd, 0xb8, 0, 0, 0, subnet, [15] = host});
 }
 
-static struct sw_source_record *put(struct fixture *x, uint32_t index, struct sw_address address, uint32_t service,
-	enum sw_proof proof, uint64_t syns)
+static struct sw_source_record *put(
+    struct fixture *x, uint32_t index, struct sw_address address, uint32_t service, enum sw_proof proof, uint64_t syns)
 {
 	struct sw_source_record *r = fake_source(&x->fake, index % 2, index / 2);
 	r->address = address;
@@ -149,7 +150,8 @@ static void test_offenders_are_proven(void **state)
 
 static uint64_t key(const struct sw_evidence_record *r, enum sw_sort sort)
 {
-	const uint64_t keys[SW_SORTS] = {r->syns, r->conns, r->refused, r->dropped, r->bytes_in, r->concurrent, r->last_seen_unix_ns};
+	const uint64_t keys[SW_SORTS] = {
+	    r->syns, r->conns, r->refused, r->dropped, r->bytes_in, r->concurrent, r->last_seen_unix_ns};
 	return keys[sort];
 }
 
@@ -159,8 +161,9 @@ static void test_every_order(void **state)
 	uint32_t random = 1;
 	for (uint32_t i = 0; i < 500; i++) {
 #define NEXT ((random = random * 1664525u + 1013904223u) >> 20)
-		struct sw_source_record *r = put(x, i, i % 3 ? ipv4(10, 0, (uint8_t)(i >> 8), (uint8_t)i) : ipv6((uint8_t)(i >> 8), (uint8_t)i),
-			i % 4, (enum sw_proof)(i % 3), NEXT);
+		struct sw_source_record *r =
+		    put(x, i, i % 3 ? ipv4(10, 0, (uint8_t)(i >> 8), (uint8_t)i) : ipv6((uint8_t)(i >> 8), (uint8_t)i), i % 4,
+		        (enum sw_proof)(i % 3), NEXT);
 		r->conns = NEXT;
 		r->refused = NEXT;
 		r->dropped = NEXT;
@@ -212,17 +215,20 @@ static void test_prefixes(void **state)
 			uint64_t syns, refused;
 		} rows[8];
 	} cases[] = {
-		{32, 128, {{128, 1, 0, 0, 0, 1000, 0}, {128, 1, 1, 1, 0, 100, 0}, {128, 1, 1, 0, 0, 11, 2}, {128, 1, 0, 0, 0, 5, 0},
-			{128, 1, 1, 0, 1, 4, 0}, {128, 1, 0, 0, 0, 3, 0}}},
-		{24, 64, {{120, 1, 0, 0, 0, 1000, 0}, {120, 2, 2, 1, 0, 111, 2}, {64, 2, 1, 0, 1, 7, 0}, {64, 1, 0, 0, 0, 5, 0}}},
-		{16, 48, {{112, 3, 2, 1, 0, 1111, 2}, {48, 3, 1, 0, 1, 12, 0}}},
-		{0, 0, {{96, 3, 2, 1, 0, 1111, 2}, {0, 3, 1, 0, 1, 12, 0}}},
+	    {32, 128,
+	        {{128, 1, 0, 0, 0, 1000, 0}, {128, 1, 1, 1, 0, 100, 0}, {128, 1, 1, 0, 0, 11, 2}, {128, 1, 0, 0, 0, 5, 0},
+	            {128, 1, 1, 0, 1, 4, 0}, {128, 1, 0, 0, 0, 3, 0}}},
+	    {24, 64,
+	        {{120, 1, 0, 0, 0, 1000, 0}, {120, 2, 2, 1, 0, 111, 2}, {64, 2, 1, 0, 1, 7, 0}, {64, 1, 0, 0, 0, 5, 0}}},
+	    {16, 48, {{112, 3, 2, 1, 0, 1111, 2}, {48, 3, 1, 0, 1, 12, 0}}},
+	    {0, 0, {{96, 3, 2, 1, 0, 1111, 2}, {0, 3, 1, 0, 1, 12, 0}}},
 	};
 	const struct sw_evidence_filter all = {.service_slot = SW_NONE};
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 		struct sw_evidence_record *top;
 		uint32_t prefixes = 0, expected = 0;
-		const int n = sw_evidence_top_prefixes(&x->evidence, &all, cases[c].four, cases[c].six, SW_SORT_SYNS, 100, &top, &prefixes);
+		const int n = sw_evidence_top_prefixes(
+		    &x->evidence, &all, cases[c].four, cases[c].six, SW_SORT_SYNS, 100, &top, &prefixes);
 		while (expected < 8 && cases[c].rows[expected].sources)
 			expected++;
 		assert_int_equal(n, expected);
@@ -257,7 +263,8 @@ static void test_full_and_empty(void **state)
 		put(x, i, ipv4(10, (uint8_t)(i >> 8), (uint8_t)i, 1), 0, SW_PROOF_CLAIMED, i);
 	scan(x);
 	assert_int_equal(x->evidence.count, 2000);
-	assert_int_equal(sw_evidence_top_prefixes(&x->evidence, &all, 24, 64, SW_SORT_SYNS, UINT32_MAX, &top, &prefixes), 2000);
+	assert_int_equal(
+	    sw_evidence_top_prefixes(&x->evidence, &all, 24, 64, SW_SORT_SYNS, UINT32_MAX, &top, &prefixes), 2000);
 	assert_int_equal(prefixes, 2000);
 	assert_int_equal(top[0].syns, 1999);
 	assert_int_equal(top[1999].syns, 0);
@@ -274,7 +281,8 @@ static void test_clock(void **state)
 	const uint64_t tsc = x->fake.region->anchor_tsc, now = x->now;
 	static const struct {
 		int64_t tsc, ns;
-	} cases[] = {{0, 0}, {1, 0}, {2, 1}, {-2, -1}, {(int64_t)TSC_HZ, (int64_t)SECOND}, {-(int64_t)(86400 * TSC_HZ), -(int64_t)(86400 * SECOND)}};
+	} cases[] = {{0, 0}, {1, 0}, {2, 1}, {-2, -1}, {(int64_t)TSC_HZ, (int64_t)SECOND},
+	    {-(int64_t)(86400 * TSC_HZ), -(int64_t)(86400 * SECOND)}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(sw_region_unix_ns(x->fake.region, tsc + (uint64_t)cases[i].tsc), now + (uint64_t)cases[i].ns);
 	assert_int_equal(sw_region_unix_ns(x->fake.region, 0), 0);
@@ -290,8 +298,13 @@ static void test_clock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_one_record), TEST(test_odd_records), TEST(test_offenders_are_proven), TEST(test_every_order),
-		TEST(test_prefixes), TEST(test_full_and_empty), TEST(test_clock),
+	    TEST(test_one_record),
+	    TEST(test_odd_records),
+	    TEST(test_offenders_are_proven),
+	    TEST(test_every_order),
+	    TEST(test_prefixes),
+	    TEST(test_full_and_empty),
+	    TEST(test_clock),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

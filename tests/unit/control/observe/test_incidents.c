@@ -16,7 +16,7 @@
 #include "incidents.h"
 
 #define SECOND 1000000000ull
-#define T0 (1700000000 * SECOND)
+#define T0     (1700000000 * SECOND)
 
 struct fixture {
 	struct fake_region directory;
@@ -319,9 +319,12 @@ static void test_broken_file(void **state)
 	char path[128];
 	snprintf(path, sizeof(path), "%s/incidents.jsonl", x->directory.directory);
 	FILE *file = fopen(path, "w");
-	fputs("not JSON\n{}\n[1]\n{\"service\": 7, \"start\": \"2026-11-22T09:00:00.5Z\"}\n{\"service\": \"web\", \"start\": \"yesterday\"}\n", file);
+	fputs("not JSON\n{}\n[1]\n{\"service\": 7, \"start\": \"2026-11-22T09:00:00.5Z\"}\n{\"service\": \"web\", "
+	      "\"start\": \"yesterday\"}\n",
+	    file);
 	fputs("{\"service\":\"web\",\"start\":\"2026-11-22T09:00:00.5Z\",\"end\":\"2026-11-22T09:01:00Z\",\"syns\":-5,"
-		"\"top_offenders\":[{\"address\":\"nonsense\"},3]}\n", file);
+	      "\"top_offenders\":[{\"address\":\"nonsense\"},3]}\n",
+	    file);
 	for (int i = 0; i < 100000; i++)
 		fputc('x', file);
 	fputs("\n{\"service\":\"cut", file);
@@ -352,9 +355,16 @@ static void test_cannot_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_one_incident), TEST(test_only_auto), TEST(test_again_and_beside), TEST(test_daemon_restarts_meanwhile),
-		TEST(test_dataplane_restarts_meanwhile), TEST(test_offenders), TEST(test_bounded), TEST(test_more_services_than_places),
-		TEST(test_broken_file), TEST(test_cannot_write),
+	    TEST(test_one_incident),
+	    TEST(test_only_auto),
+	    TEST(test_again_and_beside),
+	    TEST(test_daemon_restarts_meanwhile),
+	    TEST(test_dataplane_restarts_meanwhile),
+	    TEST(test_offenders),
+	    TEST(test_bounded),
+	    TEST(test_more_services_than_places),
+	    TEST(test_broken_file),
+	    TEST(test_cannot_write),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,14 +61,14 @@ static void test_windows(void **state)
 		uint64_t calm, storm;
 		double one, ten, sixty;
 	} cases[] = {
-		{0, 0, 0, 0, -1, -1, -1},
-		{1, 0, 7, 0, 7, 7, 7},
-		{100, 0, 7, 0, 7, 7, 7},
-		{100, 1, 0, 600, 600, 60, 10},
-		{100, 10, 0, 600, 600, 600, 100},
-		{100, 60, 0, 600, 600, 600, 600},
-		{300, 1, 0, 600, 600, 60, 10},
-		{5, 5, 0, 600, 600, 300, 300},
+	    {0, 0, 0, 0, -1, -1, -1},
+	    {1, 0, 7, 0, 7, 7, 7},
+	    {100, 0, 7, 0, 7, 7, 7},
+	    {100, 1, 0, 600, 600, 60, 10},
+	    {100, 10, 0, 600, 600, 600, 100},
+	    {100, 60, 0, 600, 600, 600, 600},
+	    {300, 1, 0, 600, 600, 60, 10},
+	    {5, 5, 0, 600, 600, 300, 300},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct sw_rates *rates;
@@ -164,10 +164,10 @@ static void test_restart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_other_intervals),
-		cmocka_unit_test(test_ring_is_bounded),
-		cmocka_unit_test(test_restart),
+	    cmocka_unit_test(test_windows),
+	    cmocka_unit_test(test_other_intervals),
+	    cmocka_unit_test(test_ring_is_bounded),
+	    cmocka_unit_test(test_restart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

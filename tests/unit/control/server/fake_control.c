@@ -113,7 +113,8 @@ int sw_control_reload(struct sw_control *control, json_t **report)
 {
 	(void)control;
 	fake_control.reloads++;
-	*report = json_pack("{s:b, s:i, s:[], s:[]}", "ok", fake_control.reload_result == 0, "generation", 2, "errors", "warnings");
+	*report = json_pack(
+	    "{s:b, s:i, s:[], s:[]}", "ok", fake_control.reload_result == 0, "generation", 2, "errors", "warnings");
 	return fake_control.reload_result;
 }
 
@@ -127,8 +128,8 @@ int sw_control_check_text(struct sw_control *control, const char *text, size_t b
 	return json ? 0 : -EINVAL;
 }
 
-int sw_control_block_add(struct sw_control *control, const struct sw_prefix *prefix, uint32_t seconds, const char *reason,
-	char *error, size_t error_bytes)
+int sw_control_block_add(struct sw_control *control, const struct sw_prefix *prefix, uint32_t seconds,
+    const char *reason, char *error, size_t error_bytes)
 {
 	(void)control;
 	if (fake_control.block_result) {
@@ -149,8 +150,8 @@ int sw_control_block_add(struct sw_control *control, const struct sw_prefix *pre
 	return 0;
 }
 
-int sw_control_block_remove(struct sw_control *control, const struct sw_prefix *prefix, uint32_t *lifted, char *error,
-	size_t error_bytes)
+int sw_control_block_remove(
+    struct sw_control *control, const struct sw_prefix *prefix, uint32_t *lifted, char *error, size_t error_bytes)
 {
 	(void)control;
 	for (uint32_t i = 0; i < fake_control.block_count; i++)
@@ -177,7 +178,7 @@ int sw_control_block_list(struct sw_control *control, struct sw_block **out)
 }
 
 int sw_control_explain(struct sw_control *control, const struct sw_address *address, uint32_t service_slot,
-	struct sw_explain *out, char *error, size_t error_bytes)
+    struct sw_explain *out, char *error, size_t error_bytes)
 {
 	(void)control;
 	(void)address;

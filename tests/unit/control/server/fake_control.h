@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stands in for the daemon's control in tests of the server: answers what the test has set, and records what was asked. */
+/* Stands in for the daemon's control in tests of the server: answers what the test has set, and records what was asked.
+ */
 #ifndef SW_TEST_FAKE_CONTROL_H
 #define SW_TEST_FAKE_CONTROL_H
 

@@ -80,8 +80,9 @@ struct http_answer http_exchange(int fd, const char *request, size_t bytes)
 struct http_answer http_ask(int fd, const char *method, const char *path, const char *body)
 {
 	char *request = NULL;
-	const int n = asprintf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-		method, path, body ? strlen(body) : 0, body ? body : "");
+	const int n =
+	    asprintf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+	        method, path, body ? strlen(body) : 0, body ? body : "");
 	if (n < 0)
 		abort();
 	struct http_answer a = http_exchange(fd, request, (size_t)n);

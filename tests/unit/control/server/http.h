@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 struct http_answer {
-	int status;  /* 0: the connection ended without an answer */
-	char *text;  /* head and body */
+	int status; /* 0: the connection ended without an answer */
+	char *text; /* head and body */
 	const char *body;
 	json_t *json;
 };

@@ -31,13 +31,14 @@ static void test_loopback_changes_nothing(void **state)
 	static const struct {
 		const char *method, *path, *body;
 	} cases[] = {
-		{"POST", "/reload", NULL},
-		{"POST", "/blocks", "{\"address\": \"192.0.2.1\"}"},
-		{"DELETE", "/blocks/192.0.2.1", NULL},
-		{"POST", "/check", "{}"},
+	    {"POST", "/reload", NULL},
+	    {"POST", "/blocks", "{\"address\": \"192.0.2.1\"}"},
+	    {"DELETE", "/blocks/192.0.2.1", NULL},
+	    {"POST", "/check", "{}"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct http_answer r = http_ask(http_connect_tcp(sw_server_port(x->server, 0)), cases[i].method, cases[i].path, cases[i].body);
+		struct http_answer r =
+		    http_ask(http_connect_tcp(sw_server_port(x->server, 0)), cases[i].method, cases[i].path, cases[i].body);
 		assert_int_equal(r.status, 403);
 		assert_string_equal(error_code(&r), "unix_socket_needed");
 		http_free(&r);
@@ -55,27 +56,27 @@ static void test_block_bodies(void **state)
 		int status;
 		const char *code; /* or, with 200, the prefix that is blocked */
 	} cases[] = {
-		{"{\"address\": \"192.0.2.7\", \"seconds\": 60, \"reason\": \"ticket\"}", 200, "192.0.2.7"},
-		{"{\"prefix\": \"2001:db8:7::/48\"}", 200, "2001:db8:7::/48"},
-		{"{\"prefix\": \"192.0.2.9\"}", 200, "192.0.2.9"},
-		{"", 400, "bad_json"},
-		{"{", 400, "bad_json"},
-		{"[]", 400, "bad_json"},
-		{"\xff\xfe", 400, "bad_json"},
-		{"{\"address\": \"192.0.2.7\", \"address\": \"192.0.2.8\"}", 400, "bad_json"},
-		{"{}", 400, "bad_block"},
-		{"{\"address\": 7}", 400, "bad_block"},
-		{"{\"address\": \"192.0.2.7\", \"prefix\": \"192.0.2.0/24\"}", 400, "bad_block"},
-		{"{\"addres\": \"192.0.2.7\"}", 400, "unknown_key"},
-		{"{\"address\": \"192.0.2.0/24\"}", 400, "bad_prefix"},
-		{"{\"address\": \"example.org\"}", 400, "bad_prefix"},
-		{"{\"prefix\": \"192.0.2.1/24\"}", 400, "bad_prefix"},
-		{"{\"prefix\": \"192.0.2.0/33\"}", 400, "bad_prefix"},
-		{"{\"address\": \"192.0.2.7\", \"seconds\": -1}", 400, "bad_seconds"},
-		{"{\"address\": \"192.0.2.7\", \"seconds\": 1.5}", 400, "bad_seconds"},
-		{"{\"address\": \"192.0.2.7\", \"seconds\": 99999999999}", 400, "bad_seconds"},
-		{"{\"address\": \"192.0.2.7\", \"seconds\": \"60\"}", 400, "bad_seconds"},
-		{"{\"address\": \"192.0.2.7\", \"reason\": 5}", 400, "bad_reason"},
+	    {"{\"address\": \"192.0.2.7\", \"seconds\": 60, \"reason\": \"ticket\"}", 200, "192.0.2.7"},
+	    {"{\"prefix\": \"2001:db8:7::/48\"}", 200, "2001:db8:7::/48"},
+	    {"{\"prefix\": \"192.0.2.9\"}", 200, "192.0.2.9"},
+	    {"", 400, "bad_json"},
+	    {"{", 400, "bad_json"},
+	    {"[]", 400, "bad_json"},
+	    {"\xff\xfe", 400, "bad_json"},
+	    {"{\"address\": \"192.0.2.7\", \"address\": \"192.0.2.8\"}", 400, "bad_json"},
+	    {"{}", 400, "bad_block"},
+	    {"{\"address\": 7}", 400, "bad_block"},
+	    {"{\"address\": \"192.0.2.7\", \"prefix\": \"192.0.2.0/24\"}", 400, "bad_block"},
+	    {"{\"addres\": \"192.0.2.7\"}", 400, "unknown_key"},
+	    {"{\"address\": \"192.0.2.0/24\"}", 400, "bad_prefix"},
+	    {"{\"address\": \"example.org\"}", 400, "bad_prefix"},
+	    {"{\"prefix\": \"192.0.2.1/24\"}", 400, "bad_prefix"},
+	    {"{\"prefix\": \"192.0.2.0/33\"}", 400, "bad_prefix"},
+	    {"{\"address\": \"192.0.2.7\", \"seconds\": -1}", 400, "bad_seconds"},
+	    {"{\"address\": \"192.0.2.7\", \"seconds\": 1.5}", 400, "bad_seconds"},
+	    {"{\"address\": \"192.0.2.7\", \"seconds\": 99999999999}", 400, "bad_seconds"},
+	    {"{\"address\": \"192.0.2.7\", \"seconds\": \"60\"}", 400, "bad_seconds"},
+	    {"{\"address\": \"192.0.2.7\", \"reason\": 5}", 400, "bad_reason"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct http_answer r = ask(x, "POST", "/blocks", cases[i].body);
@@ -99,7 +100,8 @@ static void test_block_life(void **state)
 	struct server_fixture *x = *state;
 	*fake_entry(&x->fake, 0, 0) = 40;
 	*fake_entry(&x->fake, 1, 0) = 2;
-	struct http_answer r = ask(x, "POST", "/blocks", "{\"prefix\": \"192.0.2.0/24\", \"seconds\": 3600, \"reason\": \"a\"}");
+	struct http_answer r =
+	    ask(x, "POST", "/blocks", "{\"prefix\": \"192.0.2.0/24\", \"seconds\": 3600, \"reason\": \"a\"}");
 	assert_int_equal(r.status, 200);
 	http_free(&r);
 	r = ask(x, "GET", "/blocks", NULL);
@@ -134,8 +136,13 @@ static void test_refusals_of_control(void **state)
 	static const struct {
 		int error, block_status, reload_status;
 	} cases[] = {
-		{0, 200, 200}, {-EINVAL, 400, 422}, {-ENOSPC, 507, 422}, {-EPROTO, 502, 422}, {-ENOTCONN, 502, 202},
-		{-ETIMEDOUT, 504, 202}, {-ENOMEM, 500, 422},
+	    {0, 200, 200},
+	    {-EINVAL, 400, 422},
+	    {-ENOSPC, 507, 422},
+	    {-EPROTO, 502, 422},
+	    {-ENOTCONN, 502, 202},
+	    {-ETIMEDOUT, 504, 202},
+	    {-ENOMEM, 500, 422},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		fake_control.block_result = fake_control.reload_result = cases[i].error;
@@ -194,7 +201,8 @@ static void test_why(void **state)
 	e->levels[1].conn = (struct sw_bucket_fill){.per_s = 10, .burst = 20, .available = 0};
 	r = ask(x, "GET", "/why/2001:db8::7", NULL);
 	t = json_array_get(json_object_get(r.json, "towards"), 0);
-	assert_string_equal(json_string_value(json_array_get(json_object_get(t, "used_up"), 0)), "connection rate of 2001:db8::/64");
+	assert_string_equal(
+	    json_string_value(json_array_get(json_object_get(t, "used_up"), 0)), "connection rate of 2001:db8::/64");
 	assert_string_equal(json_string_value(json_object_get(t, "group")), "farm");
 	const json_t *budget = json_array_get(json_object_get(t, "budgets"), 1);
 	assert_string_equal(json_string_value(json_object_get(budget, "of")), "2001:db8::/64");
@@ -208,7 +216,8 @@ static void test_why(void **state)
 	assert_true(json_is_false(json_object_get(r.json, "dataplane_answered")));
 	assert_string_equal(json_string_value(json_object_get(r.json, "dataplane_text")), "the dataplane is away");
 	http_free(&r);
-	static const char *const wrong[] = {"/why/nobody", "/why/192.0.2.0/24", "/why/1.2.3.4.5", "/why/::ffff:1.2.3.4", "/why/%ff%00"};
+	static const char *const wrong[] = {
+	    "/why/nobody", "/why/192.0.2.0/24", "/why/1.2.3.4.5", "/why/::ffff:1.2.3.4", "/why/%ff%00"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		r = ask(x, "GET", wrong[i], NULL);
 		assert_int_equal(r.status, 400);
@@ -224,8 +233,12 @@ static void test_why(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_loopback_changes_nothing), TEST(test_block_bodies), TEST(test_block_life), TEST(test_refusals_of_control),
-		TEST(test_check), TEST(test_why),
+	    TEST(test_loopback_changes_nothing),
+	    TEST(test_block_bodies),
+	    TEST(test_block_life),
+	    TEST(test_refusals_of_control),
+	    TEST(test_check),
+	    TEST(test_why),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,14 +34,38 @@ static void test_host_header(void **state)
 		const char *host;
 		bool good;
 	} cases[] = {
-		{"localhost", true}, {"LocalHost:8470", true}, {"127.0.0.1", true}, {"127.0.0.1:80", true}, {"127.1.2.3:1", true},
-		{"[::1]", true}, {"[::1]:8470", true},
-		{"", false}, {":", false}, {":80", false}, {"localhost.", false}, {"localhost.evil.example", false}, {"evil.example", false},
-		{"evil.example:8470", false}, {"127.0.0.1.evil.example", false}, {"127.0.0.1:80:80", false}, {"127.0.0.1:x", false},
-		{"127.0.0.1:", false}, {"128.0.0.1", false}, {"0.0.0.0", false}, {"10.0.0.1", false}, {"::1", false}, {"[::2]", false},
-		{"[::1", false}, {"[::1]x", false}, {"[127.0.0.1]", false}, {"[localhost]", false}, {"[]", false}, {"2130706433", false},
-		{"localhost@evil.example", false}, {"[::ffff:127.0.0.1]", false},
-		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+	    {"localhost", true},
+	    {"LocalHost:8470", true},
+	    {"127.0.0.1", true},
+	    {"127.0.0.1:80", true},
+	    {"127.1.2.3:1", true},
+	    {"[::1]", true},
+	    {"[::1]:8470", true},
+	    {"", false},
+	    {":", false},
+	    {":80", false},
+	    {"localhost.", false},
+	    {"localhost.evil.example", false},
+	    {"evil.example", false},
+	    {"evil.example:8470", false},
+	    {"127.0.0.1.evil.example", false},
+	    {"127.0.0.1:80:80", false},
+	    {"127.0.0.1:x", false},
+	    {"127.0.0.1:", false},
+	    {"128.0.0.1", false},
+	    {"0.0.0.0", false},
+	    {"10.0.0.1", false},
+	    {"::1", false},
+	    {"[::2]", false},
+	    {"[::1", false},
+	    {"[::1]x", false},
+	    {"[127.0.0.1]", false},
+	    {"[localhost]", false},
+	    {"[]", false},
+	    {"2130706433", false},
+	    {"localhost@evil.example", false},
+	    {"[::ffff:127.0.0.1]", false},
+	    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (sw_host_is_loopback(cases[i].host) != cases[i].good)
@@ -78,36 +102,36 @@ static void test_wrong_requests(void **state)
 		int status;
 		const char *says;
 	} cases[] = {
-		{"GET", "/nothing", 404, "not_found"},
-		{"GET", "/status/", 404, "not_found"},
-		{"GET", "/services/", 404, "not_found"},
-		{"GET", "/why/", 404, "not_found"},
-		{"GET", "/../../etc/passwd", 404, "not_found"},
-		{"GET", "/%2e%2e/etc", 404, "not_found"},
-		{"GET", "//status", 404, "not_found"},
-		{"GET", "/services/%00", 404, ""},
-		{"GET", "/services/%ff%fe", 404, "no_such_service"},
-		{"GET", "/services/%22%3e%3cscript%3e", 404, "no_such_service"},
-		{"POST", "/stats", 405, "GET"},
-		{"DELETE", "/", 405, "GET"},
-		{"PUT", "/blocks", 405, "GET, POST"},
-		{"BREW", "/status", 405, "GET"},
-		{"GET", "/reload", 405, "POST"},
-		{"GET", "/blocks/192.0.2.0/24", 405, "DELETE"},
-		{"GET", "/sources?by=nothing", 400, "by:"},
-		{"GET", "/sources?limit=-1", 400, "limit"},
-		{"GET", "/sources?limit=10001", 400, "limit"},
-		{"GET", "/sources?limit=99999999999999999999", 400, "limit"},
-		{"GET", "/sources?limit=", 400, "limit"},
-		{"GET", "/sources?limit=1e3", 400, "limit"},
-		{"GET", "/sources?proof=maybe", 400, "proof"},
-		{"GET", "/sources?service=nobody", 404, "no_such_service"},
-		{"GET", "/sources?unknown=1", 400, "unknown"},
-		{"GET", "/sources?%ff=1", 400, "error"},
-		{"GET", "/status?x", 400, "bad_query"},
-		{"GET", "/sources?limit=5&by=refused&proof=echoed&service=tracker", 200, "offenders"},
-		{"HEAD", "/status", 200, ""},
-		{"HEAD", "/metrics", 200, ""},
+	    {"GET", "/nothing", 404, "not_found"},
+	    {"GET", "/status/", 404, "not_found"},
+	    {"GET", "/services/", 404, "not_found"},
+	    {"GET", "/why/", 404, "not_found"},
+	    {"GET", "/../../etc/passwd", 404, "not_found"},
+	    {"GET", "/%2e%2e/etc", 404, "not_found"},
+	    {"GET", "//status", 404, "not_found"},
+	    {"GET", "/services/%00", 404, ""},
+	    {"GET", "/services/%ff%fe", 404, "no_such_service"},
+	    {"GET", "/services/%22%3e%3cscript%3e", 404, "no_such_service"},
+	    {"POST", "/stats", 405, "GET"},
+	    {"DELETE", "/", 405, "GET"},
+	    {"PUT", "/blocks", 405, "GET, POST"},
+	    {"BREW", "/status", 405, "GET"},
+	    {"GET", "/reload", 405, "POST"},
+	    {"GET", "/blocks/192.0.2.0/24", 405, "DELETE"},
+	    {"GET", "/sources?by=nothing", 400, "by:"},
+	    {"GET", "/sources?limit=-1", 400, "limit"},
+	    {"GET", "/sources?limit=10001", 400, "limit"},
+	    {"GET", "/sources?limit=99999999999999999999", 400, "limit"},
+	    {"GET", "/sources?limit=", 400, "limit"},
+	    {"GET", "/sources?limit=1e3", 400, "limit"},
+	    {"GET", "/sources?proof=maybe", 400, "proof"},
+	    {"GET", "/sources?service=nobody", 404, "no_such_service"},
+	    {"GET", "/sources?unknown=1", 400, "unknown"},
+	    {"GET", "/sources?%ff=1", 400, "error"},
+	    {"GET", "/status?x", 400, "bad_query"},
+	    {"GET", "/sources?limit=5&by=refused&proof=echoed&service=tracker", 200, "offenders"},
+	    {"HEAD", "/status", 200, ""},
+	    {"HEAD", "/metrics", 200, ""},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct http_answer r = http_ask(http_connect_unix(x->fake.directory), cases[i].method, cases[i].path, NULL);
@@ -127,11 +151,11 @@ static void test_bodies_too_large(void **state)
 		const char *request;
 		int status;
 	} cases[] = {
-		{"POST /blocks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4097\r\n\r\n", 413},
-		{"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388609\r\n\r\n", 413},
-		{"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551615\r\n\r\n", 413},
-		{"GET /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", 413},
-		{"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n", 413},
+	    {"POST /blocks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4097\r\n\r\n", 413},
+	    {"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8388609\r\n\r\n", 413},
+	    {"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551615\r\n\r\n", 413},
+	    {"GET /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello", 413},
+	    {"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n", 413},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const int fd = http_connect_unix(x->fake.directory);
@@ -142,7 +166,8 @@ static void test_bodies_too_large(void **state)
 		http_free(&r);
 	}
 	/* in chunks, so that no length is announced */
-	static const char head[] = "POST /blocks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+	static const char head[] =
+	    "POST /blocks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
 	const size_t chunks = 100, each = 1007, bytes = sizeof(head) - 1 + chunks * each + 5;
 	char *request = malloc(bytes + 1), *to = request + sprintf(request, "%s", head);
 	for (size_t i = 0; i < chunks; i++)
@@ -171,13 +196,18 @@ static void test_no_http(void **state)
 		size_t count;
 		int on_unix, on_tcp; /* status; 0: no whole request, so the client goes without an answer */
 	} cases[] = {
-		{"", 0, 0, 0}, {"\r\n\r\n", 4, 0, 0}, {"GET\r\n\r\n", 7, 0, 0}, {"\0\0\0\0\r\n\r\n", 8, 0, 0}, {noise, sizeof(noise), 0, 0},
-		{"GET / HTTP/9.9\r\n\r\n", 18, 505, 505},
-		{"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 54, 400, 400},
-		{"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 55, 400, 400},
-		{"POST /blocks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", 76, 400, 403},
-		{"POST /blocks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{", 65, 0, 403}, /* and then nothing more */
-		{headers, sizeof(headers), 431, 431},
+	    {"", 0, 0, 0},
+	    {"\r\n\r\n", 4, 0, 0},
+	    {"GET\r\n\r\n", 7, 0, 0},
+	    {"\0\0\0\0\r\n\r\n", 8, 0, 0},
+	    {noise, sizeof(noise), 0, 0},
+	    {"GET / HTTP/9.9\r\n\r\n", 18, 505, 505},
+	    {"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 54, 400, 400},
+	    {"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 55, 400, 400},
+	    {"POST /blocks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", 76, 400, 403},
+	    {"POST /blocks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{", 65, 0,
+	        403}, /* and then nothing more */
+	    {headers, sizeof(headers), 431, 431},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (int tcp = 0; tcp < 2; tcp++) {
@@ -234,8 +264,13 @@ static void test_odd_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_host_header), TEST(test_rebinding), TEST(test_wrong_requests), TEST(test_bodies_too_large),
-		TEST(test_no_http), TEST(test_connections_used_up), TEST(test_odd_names),
+	    cmocka_unit_test(test_host_header),
+	    TEST(test_rebinding),
+	    TEST(test_wrong_requests),
+	    TEST(test_bodies_too_large),
+	    TEST(test_no_http),
+	    TEST(test_connections_used_up),
+	    TEST(test_odd_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What can be read over HTTP, from a real server on a Unix socket and on loopback TCP, with a made-up dataplane below. */
+/* What can be read over HTTP, from a real server on a Unix socket and on loopback TCP, with a made-up dataplane below.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,8 +51,7 @@ static void test_stats_accounting(void **state)
 	json_int_t sum = 122 + 500 + 150 + 50;
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)dropped, key, value)
-		sum += json_integer_value(value);
+	json_object_foreach((json_t *)(uintptr_t)dropped, key, value) sum += json_integer_value(value);
 	assert_int_equal(sum, 1033);
 	assert_int_equal(json_object_size(dropped), SW_DROP_REASON_COUNT + 4);
 	http_free(&r);
@@ -111,11 +111,13 @@ static void test_service(void **state)
 	assert_int_equal(integer(r.json, "profile_ipv4", "mss"), 1460);
 	assert_true(json_is_null(json_object_get(json_object_get(r.json, "profile_ipv4"), "window_scale")));
 	assert_true(json_is_null(json_object_get(r.json, "profile_ipv6")));
-	assert_string_equal(json_string_value(json_array_get(json_object_get(r.json, "targets"), 1)), "[fd00:20::10]:20000");
+	assert_string_equal(
+	    json_string_value(json_array_get(json_object_get(r.json, "targets"), 1)), "[fd00:20::10]:20000");
 	http_free(&r);
 	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/services/nobody", NULL);
 	assert_int_equal(r.status, 404);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(r.json, "error"), "code")), "no_such_service");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_object_get(r.json, "error"), "code")), "no_such_service");
 	http_free(&r);
 }
 
@@ -135,10 +137,10 @@ static void test_health(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_stats_accounting, server_fixture_open, server_fixture_close),
-		cmocka_unit_test_setup_teardown(test_every_reader, server_fixture_open, server_fixture_close),
-		cmocka_unit_test_setup_teardown(test_service, server_fixture_open, server_fixture_close),
-		cmocka_unit_test_setup_teardown(test_health, server_fixture_open, server_fixture_close),
+	    cmocka_unit_test_setup_teardown(test_stats_accounting, server_fixture_open, server_fixture_close),
+	    cmocka_unit_test_setup_teardown(test_every_reader, server_fixture_open, server_fixture_close),
+	    cmocka_unit_test_setup_teardown(test_service, server_fixture_open, server_fixture_close),
+	    cmocka_unit_test_setup_teardown(test_health, server_fixture_open, server_fixture_close),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@
 #include "http.h"
 #include "server_fixture.h"
 
-static void put(struct server_fixture *x, uint32_t index, const uint8_t four[4], enum sw_proof proof, uint64_t syns, uint64_t refused)
+static void put(struct server_fixture *x, uint32_t index, const uint8_t four[4], enum sw_proof proof, uint64_t syns,
+    uint64_t refused)
 {
 	struct sw_source_record *r = fake_source(&x->fake, index % 2, index / 2);
 	r->address = sw_address_from_ipv4(four);
@@ -74,6 +75,7 @@ static void test_sources(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_sources, server_fixture_open, server_fixture_close)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_sources, server_fixture_open, server_fixture_close)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,8 @@ static void test_events(void **state)
 	*strchr(data, '\n') = 0;
 	json_t *json = json_loads(data + 6, 0, NULL);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "accounting"), "rx")), 4711);
-	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(json, "services"), 0), "name")), "tracker");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(json_object_get(json, "services"), 0), "name")), "tracker");
 	json_decref(json);
 	close(fd);
 }
@@ -87,7 +88,8 @@ static void test_bounded(void **state)
 		local[i] = open_stream(x, false);
 		assert_int_equal(status_of(local[i]), i < local_count ? 200 : 503);
 	}
-	/* That the others are gone shows when an event cannot be sent to them; one client stays and tells when there was one. */
+	/* That the others are gone shows when an event cannot be sent to them; one client stays and tells when there was
+	 * one. */
 	static char text[1 << 20];
 	for (int i = 0; i <= tcp_count; i++)
 		close(tcp[i]);
@@ -136,6 +138,7 @@ static void test_head(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_events), TEST(test_bounded), TEST(test_silent_clients), TEST(test_head)};
+	const struct CMUnitTest tests[] = {
+	    TEST(test_events), TEST(test_bounded), TEST(test_silent_clients), TEST(test_head)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

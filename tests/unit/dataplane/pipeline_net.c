@@ -235,7 +235,7 @@ static void check_sums(const struct net *n)
 }
 
 /* Counted the slow way: the flows that the lists, the gauges and the budgets speak of. */
-static void check_tables(const struct sw_worker *w)
+static void check_tables(const struct sw_worker *w, uint32_t slots)
 {
 	uint32_t used = 0, proxied = 0, counted = 0, records = 0;
 
@@ -250,7 +250,7 @@ static void check_tables(const struct sw_worker *w)
 	}
 	assert_int_equal(used, w->flows.used);
 	assert_int_equal(proxied, w->proxied_flows);
-	for (uint32_t s = 0; s < w->policy->slot_count; s++)
+	for (uint32_t s = 0; s < slots; s++)
 		counted -= w->service_budgets[s].concurrent;
 	assert_int_equal(counted, 0);
 	for (uint32_t i = 0; i < w->record_count; i++)
@@ -264,7 +264,7 @@ void net_close(struct net *n)
 	check_sums(n);
 	for (unsigned int i = 0; i < n->box.boot.workers; i++) {
 		struct sw_worker *w = n->box.workers[i];
-		check_tables(w);
+		check_tables(w, n->box.boot.services_max);
 		sw_pipeline_drain(w);
 	}
 	for (unsigned int i = 0; i < n->box.boot.workers; i++) {

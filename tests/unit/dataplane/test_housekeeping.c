@@ -414,11 +414,13 @@ static void test_a_worker_that_does_not_answer(void **state)
 
 int main(void)
 {
-	char *arguments[] = {(char *)(uintptr_t)"test", (char *)(uintptr_t)"--no-huge", (char *)(uintptr_t)"-m",
+	char prefix[48];
+	snprintf(prefix, sizeof(prefix), "--file-prefix=sw-unit-%d", (int)getpid());
+	char *arguments[] = {(char *)(uintptr_t)"test", prefix, (char *)(uintptr_t)"--no-huge", (char *)(uintptr_t)"-m",
 		(char *)(uintptr_t)"64", (char *)(uintptr_t)"--iova-mode=va", (char *)(uintptr_t)"--no-pci",
 		(char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-telemetry", (char *)(uintptr_t)"--lcores=0",
 		(char *)(uintptr_t)"--log-level=*:3", NULL};
-	if (rte_eal_init(10, arguments) < 0 || sodium_init() < 0)
+	if (rte_eal_init(11, arguments) < 0 || sodium_init() < 0)
 		return 1;
 	sw_log_set_level(SW_LOG_ERROR);
 	const struct CMUnitTest tests[] = {

@@ -278,6 +278,7 @@ static int start_eal(void)
 	cpu_set_t cpus;
 	draft_init(&t.draft);
 	t.draft.boot.workers = WORKERS;
+	snprintf(t.draft.boot.instance, sizeof(t.draft.boot.instance), "unit-%d", (int)getpid());
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	unsigned int found = 0;
 	for (unsigned int cpu = 0; cpu < CPU_SETSIZE && found < WORKERS; cpu++)

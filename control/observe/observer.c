@@ -191,14 +191,14 @@ int sw_observer_open(const struct sw_observer_options *options, struct sw_observ
 		error = sw_incidents_open(options->state_dir, &o->incidents);
 	if (!error && getrandom(&o->evidence.seed, sizeof(o->evidence.seed), 0) != sizeof(o->evidence.seed))
 		error = -EIO;
+	*out = o; /* before the thread starts: its callback may look for it */
 	if (!error)
 		error = start_thread(o);
 	if (error) {
+		*out = NULL;
 		release(o);
-		return error;
 	}
-	*out = o;
-	return 0;
+	return error;
 }
 
 void sw_observer_close(struct sw_observer *o)

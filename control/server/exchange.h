@@ -8,6 +8,7 @@
 
 #include <microhttpd.h>
 
+#include "alerts.h"
 #include "control.h"
 #include "observer.h"
 
@@ -43,6 +44,7 @@ struct sw_server {
 	struct sw_stream *stream;
 	uint64_t start_unix_ns;
 	uint32_t interval_ms;
+	struct sw_alerts alerts;        /* the observer's thread alone */
 	struct sw_listeners *listeners; /* server.c */
 };
 

@@ -16,6 +16,7 @@
 
 #include "exchange.h"
 #include "stream.h"
+#include "views.h"
 
 enum {
 	TCP_LISTENERS_MAX = 8,
@@ -26,6 +27,8 @@ enum {
 	CONNECTION_MEMORY_BYTES = 16 * 1024, /* request line and headers must fit */
 	IDLE_TIMEOUT_S = 10,
 };
+
+#define SETTLE_NS 10000000000ull
 
 struct sw_listeners {
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -203,9 +206,30 @@ static void start_tcp(struct sw_server *server, const struct sw_spec_control *se
 	}
 }
 
+static void say(void *context, const struct sw_finding *f, bool over)
+{
+	(void)context;
+	if (over)
+		sw_log(LOG_NOTICE, "health: %s is over", f->code);
+	else
+		sw_log(f->severity == SW_HEALTH_CRITICAL ? LOG_CRIT : LOG_WARNING, "health: %s: %s; %s", f->code, f->message,
+		    f->hint);
+}
+
+/*
+ * In the observer's thread, after each sample. Nothing is said in the first seconds: whoever starts both processes must
+ * not read that one is missing.
+ */
 static void sampled(void *context)
 {
-	const struct sw_server *server = context;
+	struct sw_server *server = context;
+	struct sw_health health;
+	const struct sw_sample *s = sw_observer_lock(server->observer);
+	const uint64_t mono_ns = s->mono_ns, unix_ns = s->unix_ns;
+	sw_server_judge(server, s, &health);
+	sw_observer_unlock(server->observer);
+	if (unix_ns - server->start_unix_ns > SETTLE_NS)
+		sw_alerts_update(&server->alerts, &health, mono_ns, say, server);
 	sw_stream_sampled(server->stream);
 }
 

@@ -59,7 +59,8 @@ static struct sw_region lay_out(const struct fake_region_shape *s)
 	r.port_offset = r.service_offset + s->services_max * sizeof(struct sw_service_state);
 	r.source_offset = r.port_offset + (uint64_t)s->links * SW_SIDES * sizeof(struct sw_port_state);
 	r.source_stride = s->source_records_per_worker * sizeof(struct sw_source_record);
-	r.total_bytes = r.source_offset + r.source_stride * s->workers;
+	r.wire_entry_offset = r.source_offset + r.source_stride * s->workers;
+	r.total_bytes = r.wire_entry_offset + s->entries_max * sizeof(uint64_t);
 	return r;
 }
 
@@ -143,6 +144,11 @@ struct sw_group_counters *fake_group(struct fake_region *f, uint32_t worker, uin
 uint64_t *fake_entry(struct fake_region *f, uint32_t worker, uint32_t entry)
 {
 	return (uint64_t *)(uintptr_t)sw_region_worker_entries(f->region, worker) + entry;
+}
+
+uint64_t *fake_wire_entry(struct fake_region *f, uint32_t entry)
+{
+	return (uint64_t *)(uintptr_t)sw_region_wire_entries(f->region) + entry;
 }
 
 struct sw_service_state *fake_service(struct fake_region *f, uint32_t slot, const char *name)

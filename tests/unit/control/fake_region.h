@@ -29,6 +29,7 @@ struct sw_worker_counters *fake_worker(struct fake_region *f, uint32_t worker);
 struct sw_counters *fake_service_counters(struct fake_region *f, uint32_t worker, uint32_t slot);
 struct sw_group_counters *fake_group(struct fake_region *f, uint32_t worker, uint32_t slot);
 uint64_t *fake_entry(struct fake_region *f, uint32_t worker, uint32_t entry);
+uint64_t *fake_wire_entry(struct fake_region *f, uint32_t entry);
 struct sw_service_state *fake_service(struct fake_region *f, uint32_t slot, const char *name);
 struct sw_port_state *fake_port(struct fake_region *f, uint32_t index);
 struct sw_source_record *fake_source(struct fake_region *f, uint32_t worker, uint32_t index);

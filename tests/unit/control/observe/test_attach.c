@@ -165,6 +165,10 @@ static void break_source_offset(struct sw_region *r)
 {
 	r->source_offset = 0;
 }
+static void break_wire_entries(struct sw_region *r)
+{
+	r->wire_entry_offset = r->total_bytes;
+}
 static void break_source_records(struct sw_region *r)
 {
 	r->source_records_per_worker = UINT32_MAX;
@@ -194,6 +198,7 @@ static void test_refused_regions(void **state)
 	    {break_service_offset, -EINVAL, "service states"},
 	    {break_links, -EINVAL, "port states"},
 	    {break_source_offset, -EINVAL, "source records"},
+	    {break_wire_entries, -EINVAL, "wire entries"},
 	    {break_source_records, -EINVAL, "source records"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

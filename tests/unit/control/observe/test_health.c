@@ -158,43 +158,44 @@ static void well(struct world *w)
 	(void)w;
 }
 
+static const struct {
+	void (*make)(struct world *w);
+	enum sw_health_status status;
+	const char *code; /* NULL: nothing may be found */
+} cases[] = {
+    {well, SW_HEALTH_OK, NULL},
+    {absent, SW_HEALTH_CRITICAL, "dataplane_absent"},
+    {incompatible, SW_HEALTH_CRITICAL, "dataplane_incompatible"},
+    {ended, SW_HEALTH_CRITICAL, "dataplane_ended"},
+    {stale, SW_HEALTH_CRITICAL, "dataplane_stale"},
+    {torn, SW_HEALTH_WARNING, "worker_unreadable"},
+    {unaccounted_at_rest, SW_HEALTH_CRITICAL, "accounting"},
+    {unaccounted_large, SW_HEALTH_CRITICAL, "accounting"},
+    {unaccounted_moving, SW_HEALTH_OK, NULL},
+    {refused, SW_HEALTH_WARNING, "policy_refused"},
+    {last_good, SW_HEALTH_WARNING, "running_last_good"},
+    {restart, SW_HEALTH_WARNING, "restart_needed"},
+    {not_published, SW_HEALTH_WARNING, "policy_not_published"},
+    {out_of_step, SW_HEALTH_WARNING, "policy_out_of_step"},
+    {in_step_soon, SW_HEALTH_OK, NULL},
+    {flows, SW_HEALTH_WARNING, "flows_full"},
+    {flows_below, SW_HEALTH_OK, NULL},
+    {sources, SW_HEALTH_WARNING, "sources_full"},
+    {limiter, SW_HEALTH_WARNING, "limiter_full"},
+    {held, SW_HEALTH_WARNING, "held_full"},
+    {missed, SW_HEALTH_WARNING, "losses_missed"},
+    {no_mbuf, SW_HEALTH_WARNING, "losses_no_buffer"},
+    {errors, SW_HEALTH_WARNING, "losses_errors"},
+    {transmit, SW_HEALTH_WARNING, "losses_transmit"},
+    {handover, SW_HEALTH_WARNING, "losses_handover"},
+    {port_down, SW_HEALTH_WARNING, "port_down"},
+    {no_disk, SW_HEALTH_WARNING, "incidents_not_written"},
+    {late, SW_HEALTH_WARNING, "sampling_late"},
+};
+
 static void test_findings(void **state)
 {
 	(void)state;
-	static const struct {
-		void (*make)(struct world *w);
-		enum sw_health_status status;
-		const char *code; /* NULL: nothing may be found */
-	} cases[] = {
-	    {well, SW_HEALTH_OK, NULL},
-	    {absent, SW_HEALTH_CRITICAL, "dataplane_absent"},
-	    {incompatible, SW_HEALTH_CRITICAL, "dataplane_incompatible"},
-	    {ended, SW_HEALTH_CRITICAL, "dataplane_ended"},
-	    {stale, SW_HEALTH_CRITICAL, "dataplane_stale"},
-	    {torn, SW_HEALTH_WARNING, "worker_unreadable"},
-	    {unaccounted_at_rest, SW_HEALTH_CRITICAL, "accounting"},
-	    {unaccounted_large, SW_HEALTH_CRITICAL, "accounting"},
-	    {unaccounted_moving, SW_HEALTH_OK, NULL},
-	    {refused, SW_HEALTH_WARNING, "policy_refused"},
-	    {last_good, SW_HEALTH_WARNING, "running_last_good"},
-	    {restart, SW_HEALTH_WARNING, "restart_needed"},
-	    {not_published, SW_HEALTH_WARNING, "policy_not_published"},
-	    {out_of_step, SW_HEALTH_WARNING, "policy_out_of_step"},
-	    {in_step_soon, SW_HEALTH_OK, NULL},
-	    {flows, SW_HEALTH_WARNING, "flows_full"},
-	    {flows_below, SW_HEALTH_OK, NULL},
-	    {sources, SW_HEALTH_WARNING, "sources_full"},
-	    {limiter, SW_HEALTH_WARNING, "limiter_full"},
-	    {held, SW_HEALTH_WARNING, "held_full"},
-	    {missed, SW_HEALTH_WARNING, "losses_missed"},
-	    {no_mbuf, SW_HEALTH_WARNING, "losses_no_buffer"},
-	    {errors, SW_HEALTH_WARNING, "losses_errors"},
-	    {transmit, SW_HEALTH_WARNING, "losses_transmit"},
-	    {handover, SW_HEALTH_WARNING, "losses_handover"},
-	    {port_down, SW_HEALTH_WARNING, "port_down"},
-	    {no_disk, SW_HEALTH_WARNING, "incidents_not_written"},
-	    {late, SW_HEALTH_WARNING, "sampling_late"},
-	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct world w;
 		struct sw_health health;

@@ -139,6 +139,18 @@ void net_epochs_pass(struct net *n, uint32_t epochs)
 	sw_box_new_epoch(&n->box, sw_cookie_epoch(n->unix_s));
 }
 
+void net_block_port(struct net *n, enum sw_side side, bool blocked)
+{
+	static int nothing;
+	void *filler;
+
+	(void)n;
+	while (blocked && rte_ring_enqueue(ports.out[side][0], &nothing) == 0)
+		;
+	while (!blocked && rte_ring_dequeue(ports.out[side][0], &filler) == 0)
+		assert_ptr_equal(filler, &nothing);
+}
+
 static void connect_ports(struct net *n)
 {
 	for (unsigned int i = 0; i < n->box.boot.workers; i++) {

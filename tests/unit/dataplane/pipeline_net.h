@@ -90,6 +90,9 @@ void net_promise(struct net *n, uint32_t slot, const struct sw_promise *p); /* b
 /* Seconds of wall time pass for the cookies' keys; the workers' clock stands still. */
 void net_epochs_pass(struct net *n, uint32_t epochs);
 
+/* The queue of worker 0 at this side is full, or no longer. */
+void net_block_port(struct net *n, enum sw_side side, bool blocked);
+
 /* ---- frames in ---------------------------------------------------------------------------------------------------- */
 
 /* Puts a frame in front of the box; net_run() takes it. */

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tables, pools, rings and queues that are full: what is shed, what is kept, and that it is counted. */
+#include "pipeline_model.h"
+
+#include <rte_mempool.h>
+
+enum { FLOWS = 64 };
+
+static void shape_few_flows(struct draft *d)
+{
+	d->boot.flows = FLOWS;
+	d->services[0].mode = SW_MODE_AUTO;
+	d->services[0].start_syn_per_s = 100000;
+	d->global.idle_embryonic_s = 20;
+}
+
+/* The server's SYN-ACK alone: a half-open flow. */
+static void half_open(struct session *s)
+{
+	server_syn_ack(s);
+	net_run(s->n);
+	net_discard(s->n);
+}
+
+static void half_open_flows_keep_to_a_quarter(struct net *n)
+{
+	struct session live = session_of(n, 0);
+
+	session_establish_native(&live);
+	for (unsigned int k = 1; k < 300; k++) {
+		struct session s = session_of(n, k);
+		half_open(&s);
+		assert_true(n->w->flows.lists[SW_LIST_EMBRYONIC].count <= FLOWS / 4);
+	}
+	assert_count(n, FLOW_SHED, 299 - FLOWS / 4);
+	struct session last = session_of(n, 299), first = session_of(n, 1);
+	assert_non_null(session_flow(&last)); /* the oldest went */
+	assert_null(session_flow(&first));
+	session_exchange(&live, 10);
+}
+
+static void established_flows_are_kept(struct net *n)
+{
+	static struct session live[FLOWS];
+	struct session s = session_of(n, 200), half = session_of(n, 100);
+
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		live[k] = session_of(n, k);
+		session_establish(&live[k]);
+	}
+	assert_int_equal(n->w->flows.used, FLOWS);
+	client_syn(&s);
+	net_run(n);
+	expect_syn_ack(&s); /* costs nothing, so it is still answered */
+	client_data(&s, 10);
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, FLOW_TABLE_FULL, 1);
+	assert_count(n, FLOW_PROXIED, FLOWS);
+	server_syn_ack(&half); /* native: passes, it is only not known */
+	net_run(n);
+	assert_int_equal(net_discard(n), 1);
+	assert_null(session_flow(&half));
+	for (unsigned int k = 0; k < FLOWS; k++)
+		session_exchange(&live[k], 3);
+	session_close(&live[5]); /* a closing flow gives way */
+	s.client_sent = 0;
+	client_data(&s, 10);
+	net_run(n);
+	expect_server_syn(&s);
+	assert_null(session_flow(&live[5]));
+	assert_count(n, FLOW_SHED, 1);
+	server_syn_ack(&s);
+	net_run(n);
+	net_discard(n);
+	session_exchange(&s, 5);
+	assert_count(n, FLOW_EXPIRED, 0);
+}
+
+static void proven_connections_push_out_half_open_ones(struct net *n)
+{
+	for (unsigned int k = 0; k < 16; k++) {
+		struct session s = session_of(n, 100 + k);
+		half_open(&s);
+	}
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	assert_count(n, FLOW_SHED, 16);
+	assert_int_equal(n->w->flows.lists[SW_LIST_ESTABLISHED].count, FLOWS);
+	assert_int_equal(net_dropped_all(n), 0);
+}
+
+/* A half-open flow whose ACK stands in the same burst as what pushes it out. */
+static void flow_is_shed_within_a_burst(struct net *n)
+{
+	struct session half = session_of(n, 100), s[FLOWS];
+
+	half_open(&half);
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		s[k] = session_of(n, k);
+		if (k < FLOWS - 1) {
+			session_establish(&s[k]);
+		} else {
+			client_syn(&s[k]);
+			net_run(n);
+			expect_syn_ack(&s[k]);
+		}
+	}
+	struct session again = session_of(n, 101);
+	client_syn(&again);
+	net_run(n);
+	expect_syn_ack(&again);
+	client_ack(&s[FLOWS - 1]); /* takes the place of the half-open one */
+	client_ack(&half);
+	client_data(&half, 5);
+	client_ack(&again); /* finds none */
+	net_run(n);
+	expect_server_syn(&s[FLOWS - 1]);
+	net_expect_nothing(n);
+	assert_dropped(n, COOKIE_INVALID, 2);
+	assert_dropped(n, FLOW_TABLE_FULL, 1);
+}
+
+/* ---- records and limiter entries -------------------------------------------------------------------------------------------- */
+
+static void shape_few_records(struct draft *d)
+{
+	d->boot.source_records = 8;
+	d->global.evidence_after_syns = 2;
+}
+
+static void claim(struct net *n, unsigned int number, unsigned int syns)
+{
+	for (unsigned int i = 0; i < syns; i++) {
+		struct session s = session_of(n, number);
+		client_syn(&s);
+		net_run(n);
+		net_discard(n);
+		n->now += NET_MS;
+	}
+}
+
+static void proven_sources_take_records_of_claimed_ones(struct net *n)
+{
+	struct session s[9];
+
+	for (unsigned int k = 0; k < 12; k++)
+		claim(n, 100 + k, 3);
+	assert_int_equal(n->w->free_record_count, 0);
+	assert_count(n, SOURCE_RECORDS_FULL, 4); /* claims push nobody out */
+	for (unsigned int k = 0; k < 8; k++) {
+		s[k] = session_of(n, k);
+		session_establish(&s[k]);
+		n->now += NET_MS;
+	}
+	assert_int_equal(n->w->proven_records, 8);
+	for (unsigned int k = 0; k < 8; k++)
+		assert_int_equal(session_record(&s[k])->proof, SW_PROOF_ECHOED);
+	s[8] = session_of(n, 8);
+	session_establish(&s[8]); /* served all the same */
+	assert_null(session_record(&s[8]));
+	assert_count(n, SOURCE_RECORDS_FULL, 5);
+	session_exchange(&s[8], 10);
+	session_close(&s[8]);
+	session_close(&s[3]);
+	n->now += 61 * NET_HZ; /* one that has been quiet for a minute gives way to a new one */
+	s[8].client_port++;
+	s[8] = session_again(&s[8]);
+	session_establish(&s[8]);
+	assert_non_null(session_record(&s[8]));
+	assert_null(session_record(&s[3]));
+	for (unsigned int k = 0; k < 3; k++)
+		session_exchange(&s[k], 10);
+}
+
+static void shape_few_limiters(struct draft *d)
+{
+	d->boot.limiter_entries = 64;
+	d->boot.source_records = 256;
+	d->global.answers_per_source_per_s = d->global.answers_per_source_burst = 5;
+	d->services[0].limits[1].concurrent = 100000;
+}
+
+static void limiter_entries_of_proven_sources_are_kept(struct net *n)
+{
+	struct session s[200];
+	unsigned int known = 0;
+
+	for (unsigned int k = 0; k < 200; k++) {
+		s[k] = session_of(n, k);
+		session_establish(&s[k]);
+		n->now += 10 * NET_MS;
+	}
+	assert_true(net_count(n, SW_COUNT_LIMITER_FULL) > 0);
+	for (unsigned int k = 0; k < 200; k++)
+		known += session_record(&s[k]) != NULL;
+	assert_int_equal(known, n->w->proven_records);
+	assert_true(known > 32 && known <= 64);
+	for (unsigned int k = 200; k < 3000; k++) /* a flood of forged sources */
+		claim(n, k, 1);
+	unsigned int after = 0;
+	for (unsigned int k = 0; k < 200; k++) {
+		after += session_record(&s[k]) != NULL;
+		session_exchange(&s[k], 2);
+	}
+	assert_int_equal(after, known);
+	assert_int_equal(n->w->limiter.used, 64);
+}
+
+/* ---- rings, pools and queues --------------------------------------------------------------------------------------------------- */
+
+static void notes_to_housekeeping_are_lost_and_counted(struct net *n)
+{
+	struct sw_event event = {.kind = SW_EVENT_PROFILE};
+	struct session s = session_of(n, 1);
+
+	while (rte_ring_sp_enqueue_elem(n->w->events, &event, sizeof(event)) == 0)
+		;
+	s.server_mss = 777;
+	session_establish(&s);
+	assert_count(n, EVENTS_LOST, 1);
+	assert_count(n, PROFILE_MISMATCH, 1);
+}
+
+static void transmit_queue_is_full(struct net *n)
+{
+	struct session s = session_of(n, 1);
+	struct frame f = session_frame(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_ACK});
+
+	f.bytes[12 + 4u * n->flavour->tag_count] = 0x77; /* some other protocol */
+	for (unsigned int k = 0; k < 10; k++)
+		net_put(n, SW_OUTSIDE, &f);
+	net_block_port(n, SW_INSIDE, true);
+	net_run(n);
+	net_block_port(n, SW_INSIDE, false);
+	assert_count(n, FORWARDED, 0);
+	assert_count(n, FORWARDED_BYTES, 0);
+	assert_dropped(n, TRANSMIT_FULL, 10);
+	net_expect_nothing(n);
+	/* What the box makes itself is lost as such. */
+	net_block_port(n, SW_OUTSIDE, true);
+	client_syn(&s);
+	net_run(n);
+	net_block_port(n, SW_OUTSIDE, false);
+	assert_count(n, ANSWERED, 0);
+	assert_dropped(n, TRANSMIT_FULL, 11);
+	net_pass_ms(n, 1100); /* but not for good */
+	expect_syn_ack(&s);
+	net_block_port(n, SW_INSIDE, true);
+	client_ack(&s);
+	net_run(n);
+	net_block_port(n, SW_INSIDE, false);
+	assert_count(n, SENT_LOST, 1);
+	assert_count(n, ABSORBED, 1);
+	net_pass_ms(n, 1100);
+	expect_server_syn(&s);
+	server_syn_ack(&s);
+	net_run(n);
+	net_discard(n);
+	session_exchange(&s, 10);
+}
+
+static void no_buffer_is_left(struct net *n)
+{
+	struct session s = session_of(n, 1);
+	static struct rte_mbuf *taken[4096];
+	unsigned int count = 0;
+
+	session_connect(&s);
+	while ((taken[count] = rte_pktmbuf_alloc(n->w->pool)) != NULL)
+		count++;
+	net_pass_ms(n, 1100); /* the SYN to the server would be repeated */
+	net_expect_nothing(n);
+	assert_count(n, SENT_LOST, 1);
+	rte_pktmbuf_free_bulk(taken, count);
+	net_pass_ms(n, 2100);
+	expect_server_syn(&s);
+}
+
+static const struct net_case cases[] = {
+	NET_CASE(half_open_flows_keep_to_a_quarter, shape_few_flows),
+	NET_CASE(established_flows_are_kept, shape_few_flows),
+	NET_CASE(proven_connections_push_out_half_open_ones, shape_few_flows),
+	NET_CASE(flow_is_shed_within_a_burst, shape_few_flows),
+	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
+	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
+	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
+	NET_CASE(transmit_queue_is_full, NULL),
+	NET_CASE(no_buffer_is_left, NULL),
+};
+
+int main(void)
+{
+	return net_run_cases("pipeline: full", cases, sizeof(cases) / sizeof(cases[0]));
+}

@@ -34,12 +34,14 @@ static const struct sw_snapshot_header *wanted(void *context, uint64_t in_force,
 {
 	struct sw_control *c = context;
 	const struct sw_snapshot_header *snapshot = NULL;
+	struct policy *found = NULL;
 	pthread_mutex_lock(&c->state);
 	struct policy **target = c->candidate ? &c->candidate : &c->policy;
 	const uint64_t generation = (*target)->snapshot->generation;
 	if (!c->acknowledged && c->policy_is_stored && in_force == generation && target == &c->policy) {
 		c->acknowledged = sw_policy_hold(c->policy);
 		c->status.published_unix_ns = sw_now_unix_ns();
+		found = sw_policy_hold(c->policy);
 	}
 	if ((*target == c->acknowledged && in_force == generation) || generation == c->refused_generation)
 		goto out;
@@ -58,6 +60,9 @@ static const struct sw_snapshot_header *wanted(void *context, uint64_t in_force,
 	snapshot = (*target)->snapshot;
 out:
 	pthread_mutex_unlock(&c->state);
+	if (found) /* the snapshot may have been compiled by hand: then its configuration is not stored yet */
+		sw_control_store(c, found);
+	sw_policy_drop(found);
 	return snapshot;
 }
 

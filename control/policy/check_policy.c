@@ -20,17 +20,24 @@ static const struct limit_kind {
 };
 enum { LIMIT_KINDS = sizeof(limit_kinds) / sizeof(limit_kinds[0]) };
 
-static uint32_t *limit_at(struct sw_spec_limits *limits, size_t offset)
+static const uint32_t *limit_at(const struct sw_spec_limits *limits, size_t offset)
 {
-	return (uint32_t *)((char *)limits + offset);
+	return (const uint32_t *)((const char *)limits + offset);
 }
 
-/* A source's limits that nobody touched. That they never fire beside tighter ones is not worth a word. */
+/* Limits that nobody touched. That they never fire beside tighter ones is not worth a word. */
 static const struct sw_spec_limits source_defaults = {
-    .syn_per_s = SW_SOURCE_SYN_PER_S, .conn_per_s = SW_SOURCE_CONN_PER_S};
+    .syn_per_s = SW_SOURCE_SYN_PER_S, .conn_per_s = SW_SOURCE_CONN_PER_S, .concurrent = SW_SOURCE_CONCURRENT};
+static const struct sw_spec_limits prefix_defaults = {
+    .syn_per_s = SW_PREFIX_SYN_PER_S, .conn_per_s = SW_PREFIX_CONN_PER_S};
+
+static bool is_untouched(const struct sw_spec_limits *limits, const struct sw_spec_limits *defaults, size_t offset)
+{
+	return defaults && *limit_at(limits, offset) && *limit_at(limits, offset) == *limit_at(defaults, offset);
+}
 
 /* One set of limits by itself; fills in bursts. */
-static void check_limits(struct sw_spec_limits *limits, const char *path, bool is_source,
+static void check_limits(struct sw_spec_limits *limits, const char *path, const struct sw_spec_limits *defaults,
     const struct sw_spec_boot *boot, struct sw_report *report)
 {
 	char where[SW_PATH_BYTES];
@@ -39,7 +46,7 @@ static void check_limits(struct sw_spec_limits *limits, const char *path, bool i
 		const uint32_t rate = *limit_at(limits, kind->offset);
 		if (!kind->burst_key)
 			continue;
-		uint32_t *burst = limit_at(limits, kind->burst_offset);
+		uint32_t *burst = (uint32_t *)((char *)limits + kind->burst_offset);
 		snprintf(where, sizeof(where), "%.180s.%s", path, kind->burst_key);
 		if (!rate && *burst)
 			sw_report_error(report, where, "give a rate too, or leave the burst out", "a burst without %s", kind->key);
@@ -47,25 +54,27 @@ static void check_limits(struct sw_spec_limits *limits, const char *path, bool i
 			*burst = sw_default_burst(rate);
 	}
 	snprintf(where, sizeof(where), "%.180s.concurrent", path);
-	if (limits->concurrent > boot->flows)
+	if (limits->concurrent > boot->flows &&
+	    !is_untouched(limits, defaults, offsetof(struct sw_spec_limits, concurrent)))
 		sw_report_warn(report, where, "lower it, or raise boot.flows", "%u never fires: the flow table holds %u",
 		    limits->concurrent, boot->flows);
 	snprintf(where, sizeof(where), "%.180s.conn_per_s", path);
 	if (limits->syn_per_s && limits->conn_per_s > limits->syn_per_s &&
-	    !(is_source && limits->conn_per_s == source_defaults.conn_per_s))
+	    !is_untouched(limits, defaults, offsetof(struct sw_spec_limits, conn_per_s)))
 		sw_report_warn(report, where, "every connection begins with a SYN; keep it at or below syn_per_s",
 		    "%u never fires: syn_per_s is %u", limits->conn_per_s, limits->syn_per_s);
 }
 
 /* A limit that is wider than the one of what encloses it never fires. */
-static void check_nesting(struct sw_spec_limits *inner, const char *inner_path, struct sw_spec_limits *outer,
-    const char *outer_path, bool is_source, struct sw_report *report)
+static void check_nesting(const struct sw_spec_limits *inner, const char *inner_path,
+    const struct sw_spec_limits *outer, const char *outer_path, const struct sw_spec_limits *inner_defaults,
+    struct sw_report *report)
 {
 	char where[SW_PATH_BYTES];
 	for (int i = 0; i < LIMIT_KINDS; i++) {
 		const struct limit_kind *kind = &limit_kinds[i];
 		const uint32_t a = *limit_at(inner, kind->offset), b = *limit_at(outer, kind->offset);
-		if (!b || a <= b || (is_source && a == *(const uint32_t *)((const char *)&source_defaults + kind->offset)))
+		if (!b || a <= b || is_untouched(inner, inner_defaults, kind->offset))
 			continue;
 		snprintf(where, sizeof(where), "%.180s.%s", inner_path, kind->key);
 		sw_report_warn(report, where, "keep it at or below the limit that encloses it", "%u never fires: %s.%s is %u",
@@ -78,14 +87,23 @@ static bool has_connection_limit(const struct sw_spec_limits *l)
 	return l->conn_per_s || l->concurrent;
 }
 
-static void check_service_limits(
-    const struct sw_spec *spec, struct sw_spec_service *s, uint32_t index, struct sw_report *report)
+/* The limits of level 1 that stand by default mean nothing where there is no level 1. */
+static void fit_default_prefixes(const struct sw_spec *spec, struct sw_spec_service *s)
 {
+	const struct sw_spec_limits *first = s->limits.prefixes.items;
+	if (!spec->global.prefix_levels.count && s->limits.prefixes.count == 1 && first->syn_per_s == SW_PREFIX_SYN_PER_S &&
+	    first->conn_per_s == SW_PREFIX_CONN_PER_S && !first->concurrent)
+		s->limits.prefixes.count = 0;
+}
+
+static void check_levels(const struct sw_spec *spec, struct sw_spec_service *s, uint32_t index, bool *connection_limit,
+    struct sw_report *report)
+{
+	static const struct sw_spec_limits *const defaults[SW_PREFIX_LEVELS + 1] = {&source_defaults, &prefix_defaults};
 	struct sw_spec_limits *levels[SW_PREFIX_LEVELS + 1] = {&s->limits.source};
 	struct sw_spec_limits *prefixes = s->limits.prefixes.items;
 	char paths[SW_PREFIX_LEVELS + 1][SW_PATH_BYTES];
 	uint32_t count = 1;
-	bool connection_limit = false;
 	snprintf(paths[0], SW_PATH_BYTES, "services[%u].limits.source", index);
 	for (uint32_t i = 0; i < s->limits.prefixes.count; i++, count++) {
 		levels[count] = &prefixes[i];
@@ -94,12 +112,21 @@ static void check_service_limits(
 	levels[count] = &s->limits.total;
 	snprintf(paths[count++], SW_PATH_BYTES, "services[%u].limits.total", index);
 	for (uint32_t i = 0; i < count; i++) {
-		check_limits(levels[i], paths[i], i == 0, &spec->boot, report);
-		connection_limit |= has_connection_limit(levels[i]);
+		const bool is_total = i == count - 1;
+		check_limits(levels[i], paths[i], is_total ? NULL : defaults[i], &spec->boot, report);
+		*connection_limit |= has_connection_limit(levels[i]);
 		for (uint32_t j = i + 1; j < count; j++)
-			check_nesting(levels[i], paths[i], levels[j], paths[j], i == 0, report);
+			check_nesting(levels[i], paths[i], levels[j], paths[j], defaults[i], report);
 	}
+}
+
+static void check_service_limits(
+    const struct sw_spec *spec, struct sw_spec_service *s, uint32_t index, struct sw_report *report)
+{
+	bool connection_limit = false;
 	char where[SW_PATH_BYTES];
+	fit_default_prefixes(spec, s);
+	check_levels(spec, s, index, &connection_limit, report);
 	const uint32_t cap = spec->global.answers_per_source_per_s;
 	snprintf(where, sizeof(where), "services[%u].limits.source.syn_per_s", index);
 	if (cap && s->limits.source.syn_per_s > cap)
@@ -250,7 +277,7 @@ void sw_check_policy(struct sw_spec *spec, struct sw_report *report)
 	}
 	for (uint32_t i = 0; i < spec->groups.count; i++) {
 		snprintf(where, sizeof(where), "groups[%u].limits", i);
-		check_limits(&groups[i].limits, where, false, &spec->boot, report);
+		check_limits(&groups[i].limits, where, NULL, &spec->boot, report);
 		if (!groups[i].limits.syn_per_s && !groups[i].limits.conn_per_s && !groups[i].limits.concurrent) {
 			snprintf(where, sizeof(where), "groups[%u]", i);
 			sw_report_warn(report, where, "give it \"limits\"", "limits nothing: it is only counted");

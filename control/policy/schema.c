@@ -211,7 +211,8 @@ OBJECT(global, "Box-wide policy", sw_spec_global);
 	NUMBER("concurrent", sw_spec_limits, concurrent, "connections", 0, 268435456, concurrent_, \
 		.help = "Connections established at one time. 0: no limit.")
 
-static const struct sw_field source_limit_fields[] = {LIMIT_FIELDS(SW_SOURCE_SYN_PER_S, SW_SOURCE_CONN_PER_S, 0)};
+static const struct sw_field source_limit_fields[] = {LIMIT_FIELDS(
+	SW_SOURCE_SYN_PER_S, SW_SOURCE_CONN_PER_S, SW_SOURCE_CONCURRENT)};
 static const struct sw_field limit_fields[] = {LIMIT_FIELDS(0, 0, 0)};
 OBJECT(source_limit, "Limits of one source", sw_spec_limits);
 OBJECT(limit, "Limits", sw_spec_limits);
@@ -220,7 +221,7 @@ static const struct sw_field service_limit_fields[] = {
 	SECTION("source", sw_spec_service, limits.source, source_limit_object, .help = "For each source address."),
 	LIST("prefixes", sw_spec_service, limits.prefixes, SW_FIELD_OBJECT, 0, SW_PREFIX_LEVELS - 1,
 		.object = &limit_object,
-		.default_text = "[]",
+		.default_text = SW_PREFIX_LIMITS_TEXT,
 		.help = "For each prefix of a level, in the order of `global.prefix_levels`: the first is for level 1.",
 		.example = "[{\"syn_per_s\": 500, \"conn_per_s\": 200}]"),
 	SECTION("total", sw_spec_service, limits.total, limit_object, .help = "For the service as a whole."),

@@ -30,10 +30,18 @@ enum sw_field_type {
 enum { SW_FIELD_REQUIRED = 1 };
 
 /*
- * Limits of a source that nobody set. Generous: many people share an address behind a carrier's NAT, and cookies alone
- * stop what is forged. check_policy.c does not warn of these, as it would of a wide limit that somebody wrote.
+ * Limits that nobody set. Generous: many people share an address behind a carrier's NAT, and cookies alone stop what is
+ * forged. The prefix of level 1 has some because one host with an IPv6 /64 is any number of sources. check_policy.c does
+ * not warn of these, as it would of a wide limit that somebody wrote.
  */
-enum { SW_SOURCE_SYN_PER_S = 100, SW_SOURCE_CONN_PER_S = 50 };
+enum {
+	SW_SOURCE_SYN_PER_S = 100,
+	SW_SOURCE_CONN_PER_S = 50,
+	SW_SOURCE_CONCURRENT = 2000,
+	SW_PREFIX_SYN_PER_S = 2000,
+	SW_PREFIX_CONN_PER_S = 1000,
+};
+#define SW_PREFIX_LIMITS_TEXT "[{\"syn_per_s\": 2000, \"conn_per_s\": 1000}]" /* the two above; a test compares them */
 
 struct sw_field_name {
 	const char *name;

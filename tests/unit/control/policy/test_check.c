@@ -81,8 +81,11 @@ static const struct rule {
         "services[0].limits.total.syn_per_s", "until the service arms"},
     {CONFIG(",\n\"limits\": {\"prefixes\": [{}, {}, {}]}", ""), SW_ERROR, 4, "services[0].limits.prefixes",
         "3 levels of limits"},
-    {CONFIG(",\n\"limits\": {\"source\": {\"conn_per_s\": 0}},\n\"block\": {\"after\": 5}", ""), SW_WARNING, 5,
-        "services[0].block.after", "never blocks"},
+    {CONFIG(",\n\"limits\": {\"source\": {\"conn_per_s\": 0, \"concurrent\": 0}, \"prefixes\": []},\n\"block\": "
+            "{\"after\": 5}",
+         ""),
+        SW_WARNING, 5, "services[0].block.after", "never blocks"},
+    {CONFIG("", ",\n\"global\": {\"prefix_levels\": []}"), SW_SEVERITIES, 0, "", ""},
     {"{\n" LINKS ",\n\"services\": [" SERVICE("") ",\n{\"name\": \"tracker\", \"targets\": [\"10.1.1.1:1\"]}]}",
         SW_ERROR, 4, "services[1].name", "services[0]"},
     /* targets: the same place twice, in both families; what a longer prefix or a narrower range tells apart is fine */

@@ -1,95 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon's heart against a stand-in for the dataplane: what is published, kept, refused and remembered. */
-#include "policy_test.h"
+#include "control_test.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "control.h"
-#include "fake_dataplane.h"
-#include "policy/blocks.h"
-#include "policy/state_file.h"
-
-static char base[64], config_path[128], run_dir[128], state_dir[128];
-static struct fake_dataplane dataplane;
-
-#define GOOD   CONFIG("", "")
-#define OTHER  CONFIG(",\"hold_s\": 3", "")
-#define BROKEN CONFIG(",\n\"hold_s\": 0", "")
-
-static void write_config(const char *text)
-{
-	assert_int_equal(sw_write_file(config_path, text, strlen(text), 0600), 0);
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	snprintf(base, sizeof(base), "/tmp/seawall-control-XXXXXX");
-	if (!mkdtemp(base))
-		return -1;
-	snprintf(config_path, sizeof(config_path), "%s/seawall.json", base);
-	snprintf(run_dir, sizeof(run_dir), "%s/run", base);
-	snprintf(state_dir, sizeof(state_dir), "%s/state", base);
-	write_config(GOOD);
-	return mkdir(run_dir, 0755);
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-	(void)status;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	return nftw(base, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct sw_control *open_control(void)
-{
-	const struct sw_control_options options = {
-	    .config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
-	struct sw_control *control = NULL;
-	assert_int_equal(sw_control_open(&options, &control), 0);
-	return control;
-}
-
-static bool published(struct sw_control *control)
-{
-	struct sw_control_status status;
-	sw_control_status(control, &status);
-	return status.dataplane_connected && status.published_unix_ns &&
-	       status.generation_in_force == status.generation_wanted;
-}
-
-static bool connected(struct sw_control *control)
-{
-	struct sw_control_status status;
-	sw_control_status(control, &status);
-	return status.dataplane_connected;
-}
-
-static bool away(struct sw_control *control)
-{
-	return !connected(control);
-}
-
-/* Waits for a state of the control daemon; ten seconds mean that it never comes. */
-static void await(struct sw_control *control, bool (*reached)(struct sw_control *))
-{
-	for (int i = 0; i < 2000 && !reached(control); i++) {
-		const struct timespec tick = {.tv_nsec = 5000000};
-		nanosleep(&tick, NULL);
-	}
-	assert_true(reached(control));
-}
 
 static bool has_been_refused(struct sw_control *control)
 {
@@ -178,6 +91,30 @@ static void a_restarted_daemon_finds_its_place(void **state)
 	await(control, published);
 	assert_true(generation(control) == before);
 	assert_int_equal(dataplane.publishes, publishes);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
+/* The dataplane runs what --compile made of the same file: nothing is published, and all is stored. */
+static void a_policy_that_is_there_already_is_stored(void **state)
+{
+	char path[256];
+	(void)state;
+	fake_dataplane_start(&dataplane, run_dir, 1);
+	struct sw_control *control = open_control(); /* leaves the same snapshot that --compile would */
+	await(control, published);
+	const uint64_t before = generation(control);
+	sw_control_close(control);
+	snprintf(path, sizeof(path), "%s/last-good.json", state_dir);
+	assert_int_equal(unlink(path), 0);
+	control = open_control();
+	await(control, published);
+	sw_control_close(control);
+	assert_true(dataplane.generation == before);
+	assert_true(exists("last-good.json"));
+	write_config(BROKEN);
+	control = open_control();
+	assert_int_equal(hold_s(control), 30);
 	sw_control_close(control);
 	fake_dataplane_stop(&dataplane);
 }
@@ -391,166 +328,6 @@ static void nothing_good_means_no_start(void **state)
 	assert_null(control);
 }
 
-static struct sw_prefix prefix(const char *text)
-{
-	struct sw_prefix p;
-	assert_null(sw_prefix_parse(text, &p));
-	return p;
-}
-
-static uint32_t block_count(struct sw_control *control)
-{
-	struct sw_block *blocks;
-	const int count = sw_control_block_list(control, &blocks);
-	assert_true(count >= 0);
-	free(blocks);
-	return (uint32_t)count;
-}
-
-static void blocks_come_and_go(void **state)
-{
-	const struct sw_prefix four = prefix("192.0.2.7"), six = prefix("2001:db8::/48");
-	struct sw_block *blocks;
-	char error[256] = "";
-	uint32_t lifted;
-	(void)state;
-	fake_dataplane_start(&dataplane, run_dir, 1);
-	struct sw_control *control = open_control();
-	await(control, published);
-	assert_int_equal(sw_control_block_add(control, &four, 600, "too loud", error, sizeof(error)), 0);
-	assert_int_equal(sw_control_block_add(control, &six, 0, NULL, error, sizeof(error)), 0);
-	assert_int_equal(sw_control_block_add(control, &four, 60, "again", error, sizeof(error)), 0);
-	assert_int_equal(sw_control_block_list(control, &blocks), 2);
-	assert_string_equal(blocks[0].reason, "again");
-	assert_true(blocks[0].until_unix_ns - blocks[0].since_unix_ns == 60000000000ull);
-	assert_true(blocks[1].until_unix_ns == 0);
-	assert_true(blocks[0].entry != SW_NONE && blocks[1].entry != SW_NONE && blocks[0].entry != blocks[1].entry);
-	const uint32_t entry = blocks[1].entry;
-	free(blocks);
-	uint32_t rules;
-	sw_snapshot_array(dataplane.snapshot, SW_SECTION_PREFIXES, &rules);
-	assert_int_equal(rules, 2);
-	/* over a restart of the daemon, with the same numbers */
-	sw_control_close(control);
-	control = open_control();
-	await(control, published);
-	assert_int_equal(sw_control_block_list(control, &blocks), 2);
-	assert_int_equal(blocks[1].entry, entry);
-	free(blocks);
-	/* one of ours, and one that the stand-in says it had set itself */
-	assert_int_equal(sw_control_block_remove(control, &four, &lifted, error, sizeof(error)), 0);
-	assert_int_equal(lifted, 2);
-	assert_int_equal(sw_control_block_remove(control, &six, &lifted, error, sizeof(error)), 0);
-	assert_int_equal(lifted, 1);
-	assert_int_equal(sw_control_block_remove(control, &six, &lifted, error, sizeof(error)), -ENOENT);
-	assert_int_equal(block_count(control), 0);
-	sw_control_close(control);
-	fake_dataplane_stop(&dataplane);
-}
-
-static void blocks_that_make_no_sense(void **state)
-{
-	struct sw_prefix host_bits = prefix("10.0.0.0/8");
-	char error[256], long_reason[SW_BLOCK_REASON_BYTES + 1];
-	(void)state;
-	host_bits.address.bytes[15] = 1;
-	memset(long_reason, 'x', SW_BLOCK_REASON_BYTES);
-	long_reason[SW_BLOCK_REASON_BYTES] = 0;
-	const struct {
-		struct sw_prefix prefix;
-		uint32_t seconds;
-		const char *reason;
-	} cases[] = {
-	    {host_bits, 1, ""},
-	    {prefix("0.0.0.0/0"), 1, ""},
-	    {prefix("10.0.0.0/7"), 1, ""},
-	    {prefix("::/0"), 1, ""},
-	    {prefix("2000::/15"), 1, ""},
-	    {prefix("10.0.0.1"), SW_BLOCK_MAX_S + 1u, ""},
-	    {prefix("10.0.0.1"), 1, "\x1b[2J"},
-	    {prefix("10.0.0.1"), 1, "\xff"},
-	    {prefix("10.0.0.1"), 1, long_reason},
-	};
-	struct sw_control *control = open_control();
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		error[0] = 0;
-		assert_int_equal(
-		    sw_control_block_add(control, &cases[i].prefix, cases[i].seconds, cases[i].reason, error, sizeof(error)),
-		    -EINVAL);
-		assert_true(error[0] != 0);
-	}
-	assert_int_equal(block_count(control), 0);
-	sw_control_close(control);
-}
-
-static void the_list_of_blocks_is_bounded(void **state)
-{
-	struct sw_blocks blocks = {0};
-	struct sw_block block = {.prefix = prefix("10.0.0.0")};
-	char path[256];
-	(void)state;
-	for (uint32_t i = 0; i < SW_BLOCKS_MAX; i++) {
-		block.prefix.address.bytes[14] = (uint8_t)(i >> 8);
-		block.prefix.address.bytes[15] = (uint8_t)i;
-		block.until_unix_ns = i % 2 ? 50 : 0;
-		assert_int_equal(sw_blocks_set(&blocks, &block), 0);
-	}
-	assert_int_equal(sw_blocks_set(&blocks, &block), 0); /* the same again is a change, not one more */
-	block.prefix = prefix("2001:db8::1");
-	assert_int_equal(sw_blocks_set(&blocks, &block), -ENOSPC);
-	snprintf(path, sizeof(path), "%s/blocks.json", base);
-	assert_int_equal(sw_blocks_save(&blocks, path), 0);
-	sw_blocks_clear(&blocks);
-	assert_int_equal(sw_blocks_load(&blocks, path, 60), 0);
-	assert_int_equal(blocks.count, SW_BLOCKS_MAX / 2); /* the others have ended */
-	sw_blocks_clear(&blocks);
-}
-
-static void damaged_files_of_blocks_are_refused(void **state)
-{
-	static const char *const texts[] = {
-	    "",
-	    "[]",
-	    "{",
-	    "{\"version\": 2, \"blocks\": []}",
-	    "{\"version\": 1, \"blocks\": [3]}",
-	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.1/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, "
-	    "\"reason\": \"\"}]}",
-	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": -1, \"until_unix_ns\": 0, "
-	    "\"reason\": \"\"}]}",
-	    "{\"version\": 1, \"blocks\": [{\"prefix\": \"10.0.0.0/8\", \"since_unix_ns\": 1, \"until_unix_ns\": 0, "
-	    "\"reason\": \"\\u001b\"}]}",
-	};
-	struct sw_blocks blocks = {0};
-	char path[256];
-	(void)state;
-	snprintf(path, sizeof(path), "%s/blocks.json", base);
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_int_equal(sw_write_file(path, texts[i], strlen(texts[i]), 0600), 0);
-		assert_int_equal(sw_blocks_load(&blocks, path, 0), -EINVAL);
-		assert_int_equal(blocks.count, 0);
-	}
-}
-
-static void addresses_are_explained(void **state)
-{
-	const struct sw_prefix four = prefix("192.0.2.7"), six = prefix("2001:db8::7");
-	struct sw_explain explain;
-	char error[256] = "";
-	(void)state;
-	struct sw_control *control = open_control();
-	assert_int_equal(sw_control_explain(control, &four.address, 0, &explain, error, sizeof(error)), -ENOTCONN);
-	assert_true(error[0] != 0);
-	fake_dataplane_start(&dataplane, run_dir, 1);
-	await(control, published);
-	assert_int_equal(sw_control_explain(control, &six.address, 3, &explain, error, sizeof(error)), 0);
-	assert_int_equal(explain.entry, 7);
-	assert_int_equal(explain.worker, 3);
-	assert_true(sw_address_equal(&explain.record.address, &six.address));
-	sw_control_close(control);
-	fake_dataplane_stop(&dataplane);
-}
-
 static void texts_are_checked_without_use(void **state)
 {
 	json_t *json = NULL;
@@ -569,13 +346,12 @@ static void texts_are_checked_without_use(void **state)
 	sw_control_close(control);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_policy_reaches_the_dataplane),
 	    TEST(a_restarted_daemon_finds_its_place),
+	    TEST(a_policy_that_is_there_already_is_stored),
 	    TEST(a_restarted_dataplane_gets_the_policy),
 	    TEST(a_refused_policy_changes_nothing),
 	    TEST(a_policy_that_is_refused_late_is_given_up),
@@ -585,11 +361,6 @@ int main(void)
 	    TEST(a_broken_file_is_refused),
 	    TEST(a_broken_file_leaves_the_last_good_policy),
 	    TEST(nothing_good_means_no_start),
-	    TEST(blocks_come_and_go),
-	    TEST(blocks_that_make_no_sense),
-	    TEST(the_list_of_blocks_is_bounded),
-	    TEST(damaged_files_of_blocks_are_refused),
-	    TEST(addresses_are_explained),
 	    TEST(texts_are_checked_without_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

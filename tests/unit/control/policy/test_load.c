@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "policy/schema.h"
+
 /* A text with one mistake. `says` is part of the message, `hints` of the hint. */
 static const struct bad {
 	const char *text;
@@ -191,6 +193,10 @@ static void defaults_are_filled_in(void **state)
 	assert_int_equal(s->mode, SW_MODE_AUTO);
 	assert_int_equal(s->stop_syn_per_s * 2, s->start_syn_per_s);
 	assert_int_equal(s->limits.source.syn_burst, s->limits.source.syn_per_s * 2);
+	assert_int_equal(s->limits.source.concurrent, SW_SOURCE_CONCURRENT);
+	assert_int_equal(s->limits.prefixes.count, 1);
+	assert_int_equal(SW_SPEC_ITEMS(s->limits.prefixes, struct sw_spec_limits)->syn_per_s, SW_PREFIX_SYN_PER_S);
+	assert_int_equal(SW_SPEC_ITEMS(s->limits.prefixes, struct sw_spec_limits)->conn_per_s, SW_PREFIX_CONN_PER_S);
 	assert_int_equal(s->backend.window_scale, SW_BACKEND_LEARN);
 	assert_int_equal(s->targets.count, 2);
 	sw_spec_free(spec);

@@ -47,12 +47,19 @@ static void aim(uint32_t limit, const uint32_t *used, const uint64_t *weights, u
 	uint64_t in_use = 0;
 	for (unsigned int i = 0; i < workers; i++)
 		in_use += used[i];
+	uint64_t aimed = 0;
+	unsigned int neediest = 0;
 	for (unsigned int i = 0; i < workers; i++) {
 		if (in_use >= limit)
 			aims[i] = (uint32_t)((wide)limit * used[i] / in_use);
 		else
 			aims[i] = used[i] + (uint32_t)((wide)(limit - in_use) * weights[i] >> 32);
+		aimed += aims[i];
+		if (weights[i] > weights[neediest])
+			neediest = i;
 	}
+	/* What rounding left over, for whoever wants most: else a limit below the number of workers would admit nobody. */
+	aims[neediest] += (uint32_t)(limit - aimed);
 }
 
 void sw_budget_share_concurrent(uint32_t limit, const uint32_t *used, const uint64_t *demand, unsigned int workers,

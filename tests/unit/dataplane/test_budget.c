@@ -114,7 +114,21 @@ static void test_what_one_loses_another_gets_a_round_later(void **state)
 	assert_int_equal(shares[1], 50); /* the first may be using what was its own just now */
 	sw_budget_share_concurrent(100, used, second, 2, shares);
 	assert_int_equal(shares[0], 12);
-	assert_int_equal(shares[1], 87);
+	assert_int_equal(shares[1], 88); /* all of it: nothing is lost by rounding */
+}
+
+static void test_a_limit_below_the_number_of_workers_admits(void **state)
+{
+	(void)state;
+	uint32_t used[4] = {0, 0, 0, 0}, shares[4] = {0, 0, 0, 0};
+	for (unsigned int wants = 0; wants < 4; wants++) {
+		uint64_t demand[4] = {0, 0, 0, 0};
+		demand[wants] = 5;
+		for (unsigned int round = 0; round < 2; round++) /* what one loses another gets in the round after */
+			sw_budget_share_concurrent(1, used, demand, 4, shares);
+		for (unsigned int i = 0; i < 4; i++)
+			assert_int_equal(shares[i], i == wants);
+	}
 }
 
 static void test_a_lowered_limit_admits_nobody_until_it_holds(void **state)
@@ -186,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_rates_follow_demand),
 		cmocka_unit_test(test_without_demand_shares_are_even),
 		cmocka_unit_test(test_what_one_loses_another_gets_a_round_later),
+		cmocka_unit_test(test_a_limit_below_the_number_of_workers_admits),
 		cmocka_unit_test(test_a_lowered_limit_admits_nobody_until_it_holds),
 		cmocka_unit_test(test_concurrent_never_exceeds_the_limit),
 		cmocka_unit_test(test_all_of_a_concurrent_limit_can_be_used),

@@ -298,7 +298,7 @@ static const struct sw_object block_object = {FIELDS(block, "Blocks"), .bytes = 
 				"that it does not flap."), \
 	NUMBER("hold_s", sw_spec_service, hold_s, "seconds", 1, 86400, 30, .help = "See `stop_syn_per_s`."), \
 	CHOICE("refuse", sw_spec_service, refuse, refuse_names, SW_REFUSE_DROP, \
-		.help = "What a client over a limit, or blocked, gets."), \
+		.help = "What a client over a limit gets. Denied and blocked sources get silence."), \
 	CHOICE("tcp_auth", sw_spec_service, tcp_auth, tcp_auth_names, SW_TCP_AUTH_REFUSE, \
 		.help = "SYNs with TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) while armed: these connections cannot be " \
 				"proxied."), \
@@ -307,7 +307,8 @@ static const struct sw_object block_object = {FIELDS(block, "Blocks"), .bytes = 
 	{.key = "limits", .type = SW_FIELD_OBJECT, .offset = 0, .object = &service_limit_object, \
 		.help = "Budgets, in force while the service is armed. A packet must fit all that apply to it."}, \
 	{.key = "block", .type = SW_FIELD_OBJECT, .offset = 0, .object = &block_object, \
-		.help = "Blocks that the dataplane sets by itself, on proven sources alone."}
+		.help = "Blocks that the dataplane sets by itself, on proven sources alone. On AF_XDP links such a source is " \
+				"dropped towards every protected service, not only the one that set the block."}
 
 static const struct sw_field service_fields[] = {
 	{.key = "name", .type = SW_FIELD_STRING, AT(sw_spec_service, name), .min = 1, .max = SW_NAME_BYTES - 1,

@@ -57,8 +57,11 @@ class Talk:
         """Waits until every connection has made so many turns more."""
         before = list(self.turns)
         check(not self.broken, f"{len(self.broken)} broken, first {self.broken[:3]}")
-        wait_for(lambda: self.broken or all(a >= b + turns for a, b in zip(self.turns, before)), seconds,
-                 lambda: f"progress of all; stuck: {[n for n, (a, b) in enumerate(zip(self.turns, before)) if a < b + turns][:20]}")
+
+        def stuck():
+            return [n for n, (now, then) in enumerate(zip(self.turns, before)) if now < then + turns]
+
+        wait_for(lambda: self.broken or not stuck(), seconds, lambda: f"progress of all; stuck: {stuck()[:20]}")
         check(not self.broken, f"{len(self.broken)} broken, first {self.broken[:3]}")
 
     def close(self):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Frames that lie, are cut off, or are noise: each is dropped and counted or crosses, and the box works on.
 
-What they must not do is crash anything, stop anything, or leave a packet uncounted; the runner looks for the first and the
-last after every case, and each case here ends with a connection that works.
+What they must not do is crash anything, stop anything, or leave a packet uncounted; the runner looks for the first and
+the last after every case, and each case here ends with a connection that works.
 """
 
 import random
@@ -56,10 +56,11 @@ def templates(t):
     """Packets of every kind that the parser knows, towards the protected service: [(name, IP packet)]."""
     src, dst = ("10.20.220.1", t.lab.server(4)) if t.family == 4 else ("fd00:20::4:1", t.lab.server(6))
     options = join_options(opt_mss(1460), b"\x04\x02", opt_timestamps(1, 2), b"\x03\x03\x07")
+    stamps, blocks = opt_timestamps(1, 2), opt_sack([(5, 9), (20, 30)])
     segment = {
         "SYN": Segment(src, dst, 4000, t.port, SYN, 1, 0, b"", options),
-        "data": Segment(src, dst, 4000, t.port, ACK | PSH, 1, 2, b"d" * 40, join_options(opt_timestamps(1, 2))),
-        "SACK": Segment(src, dst, 4000, t.port, ACK, 1, 2, b"", join_options(opt_timestamps(1, 2), opt_sack([(5, 9), (20, 30)]))),
+        "data": Segment(src, dst, 4000, t.port, ACK | PSH, 1, 2, b"d" * 40, join_options(stamps)),
+        "SACK": Segment(src, dst, 4000, t.port, ACK, 1, 2, b"", join_options(stamps, blocks)),
         "RST": Segment(src, dst, 4000, t.port, RST, 1, 0),
     }
     result = [(name, ip(src, dst, TCP, tcp_bytes(s))) for name, s in segment.items()]
@@ -73,9 +74,11 @@ def templates(t):
         result.append(("ICMP error", ipv6(src, dst, ICMPV6, struct.pack("!BBHI", 2, 0, 0, 1280) + inner)))
         chain = ((0, bytes([0, 1, 4, 0, 0, 0, 0])), (43, bytes(7)), (60, bytes([0, 1, 4, 0, 0, 0, 0])))
         result.append(("extension headers", ipv6(src, dst, TCP, tcp_bytes(segment["SYN"]), extensions=chain)))
-        result.append(("fragment", ipv6(src, dst, TCP, tcp_bytes(segment["data"]), extensions=((44, struct.pack("!BHI", 0, 1, 9)),))))
-        result.append(("late fragment", ipv6(src, dst, TCP, b"f" * 64, extensions=((44, struct.pack("!BHI", 0, 64, 9)),))))
-        result.append(("AH", ipv6(src, dst, TCP, tcp_bytes(segment["SYN"]), extensions=((51, bytes([4]) + bytes(22)),))))
+        first, later = (((44, struct.pack("!BHI", 0, word, 9)),) for word in (1, 64))
+        result.append(("fragment", ipv6(src, dst, TCP, tcp_bytes(segment["data"]), extensions=first)))
+        result.append(("late fragment", ipv6(src, dst, TCP, b"f" * 64, extensions=later)))
+        authentication = ((51, bytes([4]) + bytes(22)),)
+        result.append(("AH", ipv6(src, dst, TCP, tcp_bytes(segment["SYN"]), extensions=authentication)))
     return result
 
 
@@ -157,9 +160,9 @@ def noise_in_flow(t):
     c = t.raw()
     c.connect()
     c.exchange(b"before")
+    kinds = (ACK, ACK | PSH, SYN, RST, SYN | ACK, ACK | PSH | RST)
     for n in range(2000):
-        segment = c.segment(chance.choice((ACK, ACK | PSH, SYN, RST, SYN | ACK, ACK | PSH | RST)), bytes(chance.randrange(60)),
-                            seq=(c.seq + (1 << 30) + chance.getrandbits(30)), ack=chance.getrandbits(32))
+        segment = c.segment(chance.choice(kinds), bytes(chance.randrange(60)), seq=(c.seq + (1 << 30) + chance.getrandbits(30)), ack=chance.getrandbits(32))
         frame = bytearray(ethernet(t.lab.inside_mac, c.mac, ip(c.address, c.server, TCP, tcp_bytes(segment))))
         if n % 2:  # also with a header that lies, behind addresses and ports that are right
             frame[chance.randrange(14 + (20 if t.family == 4 else 40) + 8, len(frame))] ^= 1 << chance.randrange(8)
@@ -191,10 +194,11 @@ def named(t):
             for _ in range(5):
                 shoot.packet(packet, 0, kind)
     server = t.lab.server(t.family)
-    impossible = (server, "127.0.0.1", "224.0.0.5", "255.255.255.255", "0.0.0.0") if t.family == 4 else (server, "::1", "ff02::5", "::")
+    impossible = {4: (server, "127.0.0.1", "224.0.0.5", "255.255.255.255", "0.0.0.0"), 6: (server, "::1", "ff02::5", "::")}
+    impossible, options = impossible[t.family], join_options(opt_mss(1460))
     with t.lab.counting(lambda g: drops(g, "source_impossible") >= len(impossible)):
         for src in impossible:
-            shoot.packet(ip(src, server, TCP, tcp_bytes(Segment(src, server, t.port, t.port, SYN, 1, 0, b"", join_options(opt_mss(1460))))))
+            shoot.packet(ip(src, server, TCP, tcp_bytes(Segment(src, server, t.port, t.port, SYN, 1, 0, b"", options))))
     works(t)
 
 

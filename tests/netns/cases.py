@@ -35,15 +35,16 @@ class Definition:
 
 
 def case(name, **options):
-    """Registers a function as a case. `parameters`: {suffix: value} makes one case of each."""
-    parameters = options.pop("parameters", None)
+    """Registers a function as a case. `parameters`: {suffix: value} makes one case of each. `also`: further groups."""
+    parameters = options.pop("parameters", {"": None})
+    also = options.pop("also", ())
 
     def register(function):
-        if parameters is None:
-            REGISTRY.append(Definition(name, function, **options))
-        else:
-            for suffix, value in parameters.items():
-                REGISTRY.append(Definition(f"{name} {suffix}", function, parameter=value, **options))
+        for suffix, value in parameters.items():
+            REGISTRY.append(Definition(f"{name} {suffix}".strip(), function, parameter=value, **options))
+            for more in also:
+                REGISTRY.append(Definition(f"{name} {suffix}".strip() + ", " + more, function, parameter=value,
+                                           **{**options, "group": more, "seawall": True}))
         return function
     return register
 
@@ -58,6 +59,12 @@ def group(name):
 @group("always")
 def _always(lab):
     return lab.config()
+
+
+@group("two workers")
+def _two_workers(lab):
+    """A veth pair cannot shard by client address: packets reach a worker that does not own them, and are handed over."""
+    return lab.config(boot={"workers": 2})
 
 
 class Case:

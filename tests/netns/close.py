@@ -32,7 +32,7 @@ def reuse_after_server_close(t):
             check(receive_to_end(s) == f"turn {n:04}".encode(), f"turn {n}: another answer")
 
 
-@case("port reuse right after a reset, 30 times")
+@case("port reuse right after a reset, 30 times", also=("two workers",))
 def reuse_after_reset(t):
     t.serve()
     sport = 3000 + t.number  # below the ephemeral ports, so that nobody else gets it
@@ -153,7 +153,7 @@ def reset_by_client(t):
     check(seen == [errno.ECONNRESET], f"the server saw {seen}")
 
 
-@case("RST from the client right after the handshake")
+@case("RST from the client right after the handshake", also=("two workers",))
 def reset_at_once(t):
     """The accepted connection must not stay at the server."""
     def established():
@@ -237,7 +237,7 @@ def refused(t, port, seconds=10):
         return False
 
 
-@case("closed ports stay closed: RST reaches the client")
+@case("closed ports stay closed: RST reaches the client", also=("two workers",))
 def closed(t):
     for n in range(5):
         check(refused(t, t.port), f"try {n}: protected port with no listener: no RST within the deadline")

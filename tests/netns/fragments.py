@@ -37,7 +37,7 @@ def cut(c, flags, payload, sizes, **keywords):
     return fragments(segment.src, segment.dst, TCP, tcp_bytes(segment), sizes)
 
 
-@case("raw client: data segments in fragments", parameters={"in order": False, "last one first": True})
+@case("raw client: data segments in fragments", also=("two workers",), parameters={"in order": False, "last one first": True})
 def data(t):
     t.serve()
     c = t.raw()

@@ -30,7 +30,7 @@ def lost(listing):
     return int(listing.split("packets ")[1].split()[0])
 
 
-@case("server speaks first, the client's last handshake ACK is lost")
+@case("server speaks first, the client's last handshake ACK is lost", also=("two workers",))
 def speaks_first_ack_lost(t):
     t.serve(speaks_first(b"220 ready\r\n"))
     show = t.enter(first_bare_ack_lost(t))
@@ -42,7 +42,7 @@ def speaks_first_ack_lost(t):
     check(receive_exactly(s, 5000) == b"x" * 5000, "another echo")
 
 
-@case("the last handshake ACK is lost, the client speaks first")
+@case("the last handshake ACK is lost, the client speaks first", also=("two workers",))
 def client_first_ack_lost(t):
     t.serve()
     show = t.enter(first_bare_ack_lost(t))
@@ -65,7 +65,7 @@ def data_in_first_ack(t):
     c.finish()
 
 
-@case("raw client: ten segments before the server has answered")
+@case("raw client: ten segments before the server has answered", also=("two workers",))
 def early_data(t):
     """A client may send a window of data straight behind its ACK."""
     t.serve()
@@ -150,7 +150,7 @@ def fast_open_raw(t):
     c.exchange(b"data")
 
 
-@case("MPTCP asked for: falls back and carries data")
+@case("MPTCP asked for: falls back and carries data", also=("two workers",))
 def mptcp(t):
     try:
         t.lab.outside.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP).close()
@@ -274,7 +274,7 @@ def syn_again_first_wins(t):
     c.finish()
 
 
-@case("raw client: repeated handshake ACKs and SYNs after the handshake")
+@case("raw client: repeated handshake ACKs and SYNs after the handshake", also=("two workers",))
 def duplicates(t):
     server = t.serve()
     c = t.raw()

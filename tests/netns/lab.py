@@ -37,7 +37,7 @@ FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 TCP_INFO = 11
 TCPI_OPT = {"timestamps": 1, "sack": 2, "wscale": 4, "ecn": 8, "ecn_seen": 16, "syn_data": 32}
 PORTS_PER_CASE = 8
-CASES = 400
+CASES = 500
 FIRST_PORT = 22000
 
 
@@ -63,6 +63,7 @@ class Lab:
         self.runtime, self.state = pathlib.Path(self.net.runtime_dir), pathlib.Path(self.net.state_dir)
         self.policy = None
         self.outside_if = self.inside_if = self.outside_mac = self.inside_mac = None
+        self.queues = None
         self._raw = itertools.count(1)
         self.is_up = False
 
@@ -72,13 +73,18 @@ class Lab:
         """A network when there is none, and a new box with this policy; returns when it answers."""
         config = self.write_policy(policy)
         self.policy = policy
+        queues = policy["boot"].get("workers", 1)
+        if self.is_up and queues != self.queues:
+            self.net.down()
+            self.is_up = False
+            config = self.write_policy(policy)
         if self.is_up and self.wall == "seawall":
             self.net.stop()
             shutil.rmtree(self.state, ignore_errors=True)
             self.net.start(str(config))
         elif not self.is_up:
-            self.net.up(self.wall, config=str(config))
-            self.is_up = True
+            self.net.up(self.wall, queues=queues, config=str(config))
+            self.is_up, self.queues = True, queues
             self.outside_if, self.outside_mac = self._interface(self.outside, CLIENT[4])
             self.inside_if, self.inside_mac = self._interface(self.inside, SERVER[4])
         if self.wall == "seawall":

@@ -8,9 +8,9 @@ import socket
 import struct
 
 from cases import case, group
-from lab import drops, receive_exactly
-from nets import Failure, check, wait_for
-from packets import ACK, PSH, RST, SYN, Segment, Wire, ethernet, ip, join_options, opt_mss, tcp_bytes
+from lab import FAMILY, drops, receive_exactly
+from nets import Failure, Skip, check, wait_for
+from packets import ACK, PSH, RST, SYN, Segment, Wire, ethernet, ip, join_options, opt_mss, parse, tcp_bytes
 
 LINGER_RESET = struct.pack("ii", 1, 0)
 # All addresses of RawClient lie in these.
@@ -53,7 +53,6 @@ def answers(client, count, first_sport=30000):
 
 def heard(client, port, seconds=0.5):
     """Flags of what came back to any of the client's ports."""
-    from packets import parse
     result = []
     while (frame := client.wire.receive(seconds)) is not None:
         segment = parse(frame)
@@ -407,3 +406,46 @@ def forged_syn(lab, family, port, chance):
     segment = Segment(src, lab.server(family), chance.randrange(1024, 65535), port, SYN, chance.getrandbits(32), 0, b"",
                       join_options(opt_mss(1460)))
     return ethernet(lab.inside_mac, "02:88:00:00:00:01", ip(segment.src, segment.dst, 6, tcp_bytes(segment)))
+
+
+TCP_MD5SIG = 14
+
+
+def signed(sock, family, peer):
+    """Segments to and from `peer` carry a signature (RFC 2385)."""
+    if family == 4:
+        address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", 0) + socket.inet_pton(socket.AF_INET, peer)
+    else:
+        address = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI", 0, 0) + socket.inet_pton(socket.AF_INET6, peer)
+    key = b"the key"
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG,
+                    address.ljust(128, b"\0") + struct.pack("=BBHi", 0, 0, len(key), 0) + key.ljust(80, b"\0"))
+
+
+@case("TCP-MD5: passes natively when the policy says so, else is refused and counted", group="limits")
+def md5(t):
+    try:
+        server = t.serve()
+        signed(server.listener, t.family, t.lab.client(t.family))
+    except OSError as error:
+        raise Skip(f"no TCP-MD5 in this kernel: {error}") from error
+
+    def client():
+        s = t.enter(t.lab.outside.socket(FAMILY[t.family], socket.SOCK_STREAM))
+        signed(s, t.family, t.lab.server(t.family))
+        s.settimeout(3 if t.seawall else 10)
+        s.connect((t.lab.server(t.family), t.port))
+        s.sendall(b"signed")
+        check(receive_exactly(s, 6) == b"signed", "another echo")
+
+    if t.seawall:
+        put(t, {"tcp_auth": "pass"})
+    client()
+    if t.seawall:
+        put(t, {"tcp_auth": "refuse"})
+        with t.lab.counting(lambda g: drops(g, "tcp_auth_refused")):
+            try:
+                client()
+                raise Failure("a signed connection was proxied")
+            except TimeoutError:
+                pass

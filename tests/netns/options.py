@@ -42,6 +42,8 @@ def trade(t, size=300_000, times=3, look=None, client_options=None, **server_opt
             if look:
                 look(tcp_info(s), seen[-1]["info"], mine)
         s.close()
+        if t.seawall:
+            wait_for(lambda: t.lab.service(t.service)[f"profile_ipv{t.family}"], 5, "profile learned from the first answer")
 
 
 def _matrix():

@@ -30,7 +30,7 @@ def inner_of(frame, family, length):
     return frame[14:14 + (20 if family == 4 else 40) + length]
 
 
-@case("ICMP error from outside about the server's segment", parameters={
+@case("ICMP error from outside about the server's segment", also=("two workers",), parameters={
     "with 8 bytes of TCP": 8, "with the whole TCP header": 32, "with 500 bytes": 500})
 def outside(t):
     sent = threading.Event()
@@ -58,7 +58,7 @@ def outside(t):
     c.receive(5, lambda s: s.seq == big.seq and 0 < len(s.payload) <= room, "the same bytes in a smaller segment")
 
 
-@case("ICMP error from inside about the client's segment")
+@case("ICMP error from inside about the client's segment", also=("two workers",))
 def inside(t):
     """A narrow link before the server: large segments are lost there, and the router in front of it says so."""
     t.serve()

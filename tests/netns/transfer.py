@@ -102,7 +102,7 @@ def sha256(path):
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-@case("curl downloads 64 MiB from nginx")
+@case("curl downloads 64 MiB from nginx", also=("two workers",))
 def download(t):
     _, digest = big_file(t)
     target = t.lab.directory / "download"
@@ -112,7 +112,7 @@ def download(t):
     os.unlink(target)
 
 
-@case("curl uploads 64 MiB")
+@case("curl uploads 64 MiB", also=("two workers",))
 def upload(t):
     path, digest = big_file(t)
     url = t.enter(upload_server(t))
@@ -156,7 +156,7 @@ def both_ways(t, total, namespace=None, connections=1, seconds=80):
     check(len(done) == connections, f"{len(done)} of {connections} connections done")
 
 
-@case("64 MiB each way at once in one connection")
+@case("64 MiB each way at once in one connection", also=("two workers",))
 def duplex(t):
     both_ways(t, SIZE)
 
@@ -182,7 +182,7 @@ def iperf(t):
         terminate(server)
 
 
-@case("1,000 concurrent connections")
+@case("1,000 concurrent connections", also=("two workers",))
 def thousand(t):
     count = 1000
     listener = t.enter(t.lab.listen(t.family, t.port, backlog=4096))
@@ -279,7 +279,7 @@ class _Mail:
                 connection.sendall(b"250 fine\r\n")
 
 
-@case("SMTP: a message of 300 kB, server speaks first")
+@case("SMTP: a message of 300 kB, server speaks first", also=("two workers",))
 def smtp(t):
     mail = _Mail()
     t.serve(mail)
@@ -295,7 +295,7 @@ def smtp(t):
     check(len(mail.messages) == 2, "curl's message did not come")
 
 
-@case("200 short connections, one after another")
+@case("200 short connections, one after another", also=("two workers",))
 def short(t):
     """Each greets, asks and is answered: nothing of one may be seen by the next."""
     server = t.serve(speaks_first(b"hello\n"))

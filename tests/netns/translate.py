@@ -122,7 +122,7 @@ def window(t):
             check(reach >= min(room, 10_000) - 1500, f"turn {turn}, server scales {server_scales}: only {reach} of {room} used")
 
 
-@case("urgent data keeps its place")
+@case("urgent data keeps its place", also=("two workers",))
 def urgent(t):
     seen = []
 
@@ -199,7 +199,7 @@ LOSSES = {
 }
 
 
-@case("lost on the way:", parameters={f"{what}, {first} first": (*how, first) for what, how in LOSSES.items()
+@case("lost on the way:", also=("two workers",), parameters={f"{what}, {first} first": (*how, first) for what, how in LOSSES.items()
                                       for first in ("client", "server")})
 def losses(t):
     """Each is lost once, in a connection where the client or the server speaks first; each heals as without the box."""

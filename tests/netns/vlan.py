@@ -14,7 +14,7 @@ TAGS = {"802.1Q": (5,), "QinQ": (100, 7)}
 IPV6_HOPOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 57, 59
 
 
-@case("8 MiB each way through", parameters=TAGS)
+@case("8 MiB each way through", also=("two workers",), parameters=TAGS)
 def tagged(t):
     """Both hosts behind wires that tag, so that real stacks talk over a tagged segment with addresses of its own."""
     client = t.enter(Far(t.lab, "outside", {t.family: CLIENT[t.family]}, tags=t.parameter, mtu=1400))
@@ -25,6 +25,16 @@ def tagged(t):
         both_ways(t, 8 << 20, namespace=client.namespace)
     finally:
         t.lab.inside = real
+
+
+@case("raw client: priority tags of VLAN 0, answered without tags by the server")
+def priority_tag(t):
+    t.serve()
+    c = t.raw(tags=(0xA000,))
+    c.from_mac = t.lab.inside_mac
+    c.connect()
+    c.exchange(b"important" * 20)
+    c.finish()
 
 
 @case("tagged SYNs are challenged under their own tags", parameters=TAGS, seawall=True)

@@ -17,15 +17,6 @@
 
 #include "bench.h"
 
-struct large_policy_size bench_size_for(const struct bench_case *c, const struct bench_settings *o)
-{
-	return (struct large_policy_size){
-		.services = o->services, .ipv4_prefixes = o->prefixes, .ipv6_prefixes = o->prefixes / 5, .groups = 100,
-		.prefixes_per_group = 100, .flows = c->has_flows ? 2u << c->source_bits : 65536, .source_records = 1 << 18,
-		.limiter_entries = 4u << c->source_bits, .source_syn_per_s = c->source_syn_per_s,
-	};
-}
-
 /* ---- reporting ---------------------------------------------------------------------------------------------------- */
 
 static void print_head(void)

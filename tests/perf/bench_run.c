@@ -67,6 +67,15 @@ static double bare_pass(struct bench_box *b, const struct bench_case *flood, str
 	return cycles_used() - start;
 }
 
+struct large_policy_size bench_size_for(const struct bench_case *c, const struct bench_settings *o)
+{
+	return (struct large_policy_size){
+		.services = o->services, .ipv4_prefixes = o->prefixes, .ipv6_prefixes = o->prefixes / 5, .groups = 100,
+		.prefixes_per_group = 100, .flows = c->has_flows ? 2u << c->source_bits : 65536, .source_records = 1 << 18,
+		.limiter_entries = 4u << c->source_bits, .source_syn_per_s = c->source_syn_per_s,
+	};
+}
+
 /* ---- a case ------------------------------------------------------------------------------------------------------- */
 
 static int by_value(const void *left, const void *right)

@@ -68,7 +68,7 @@ uint32_t large_policy_not_denied(const struct large_policy_size *size, uint32_t 
 static struct sw_boot boot_of(const struct large_policy_size *size, uint32_t entries)
 {
 	struct sw_boot b = {
-		.instance = "bench", .workers = size->workers ? size->workers : 1, .cores = {1}, .housekeeping_core = SW_NONE, .hugepages = SW_HUGEPAGES_AUTO,
+		.instance = "bench", .workers = size->workers ? size->workers : 1, .cores = {size->core}, .housekeeping_core = SW_NONE, .hugepages = SW_HUGEPAGES_AUTO,
 		.heartbeat_timeout_ms = 1000, .mbufs = 16384, .rx_descriptors = 1024, .tx_descriptors = 1024,
 		.flows = size->flows, .source_records = size->source_records, .limiter_entries = size->limiter_entries,
 		.held_pkts = 4096, .services_max = size->services, .groups_max = size->groups, .entries_max = entries,
@@ -170,7 +170,10 @@ void *large_policy_build(const struct large_policy_size *size, uint64_t *bytes)
 	struct sw_link *link = (void *)(s + h.sections[SW_SECTION_LINKS].offset);
 	for (unsigned int side = 0; side < SW_SIDES; side++) {
 		link->ends[side].kind = SW_DEVICE_VDEV;
-		snprintf(link->ends[side].device, SW_DEVICE_BYTES, "net_null%u", side);
+		if (size->devices[side])
+			snprintf(link->ends[side].device, SW_DEVICE_BYTES, "%s", size->devices[side]);
+		else
+			snprintf(link->ends[side].device, SW_DEVICE_BYTES, "net_null%u", side);
 	}
 	struct sw_service *services = (void *)(s + h.sections[SW_SECTION_SERVICES].offset);
 	struct sw_target *targets = (void *)(s + h.sections[SW_SECTION_TARGETS].offset);

@@ -17,6 +17,8 @@ struct large_policy_size {
 	uint32_t flows, source_records, limiter_entries;
 	uint32_t source_syn_per_s; /* of service 0, per source; 0: only the reflection cap */
 	uint32_t workers;          /* 0 counts as 1 */
+	uint32_t core;             /* of the first worker */
+	const char *devices[2];    /* outside and inside, as vdevs; NULL: net_null */
 };
 
 enum { LARGE_POLICY_PORT = 20000 };

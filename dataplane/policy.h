@@ -13,7 +13,7 @@
 struct sw_prefix_table;
 struct sw_service_table;
 
-/* Of one level: the rates of one source or prefix. `answers` is the reflection cap, always finite on levels 0 and 1. */
+/* Of one level: the rates of one source or prefix. On levels 0 and 1 `syn` holds the reflection cap too, unless it is switched off. */
 struct sw_limit_profile {
 	struct sw_rate syn;     /* the tighter of the SYN limit and the reflection cap of the level */
 	struct sw_rate conn;

@@ -357,8 +357,9 @@ uint64_t net_wait(struct net *n, enum sw_side side, uint64_t most_ms)
 	return ms;
 }
 
-static bool take(enum sw_side side, struct frame *f)
+bool net_take(struct net *n, enum sw_side side, struct frame *f)
 {
+	(void)n;
 	for (unsigned int q = 0; q < NET_WORKERS_MAX; q++) {
 		struct rte_mbuf *m;
 		if (rte_ring_dequeue(ports.out[side][q], (void **)&m))
@@ -378,9 +379,8 @@ struct frame net_expect_raw(struct net *n, enum sw_side side)
 {
 	struct frame f;
 
-	(void)n;
 	memset(&f, 0, sizeof(f));
-	if (!take(side, &f))
+	if (!net_take(n, side, &f))
 		fail_msg("no frame left %s", side == SW_OUTSIDE ? "outside" : "inside");
 	return f;
 }
@@ -400,9 +400,8 @@ unsigned int net_discard(struct net *n)
 	struct frame f;
 	unsigned int count = 0;
 
-	(void)n;
 	for (unsigned int side = 0; side < SW_SIDES; side++)
-		while (take((enum sw_side)side, &f))
+		while (net_take(n, (enum sw_side)side, &f))
 			count++;
 	return count;
 }
@@ -411,7 +410,7 @@ void net_expect_nothing(struct net *n)
 {
 	for (unsigned int side = 0; side < SW_SIDES; side++) {
 		struct frame f;
-		if (!take((enum sw_side)side, &f))
+		if (!net_take(n, (enum sw_side)side, &f))
 			continue;
 		sw_frame_parse(f.bytes, f.length, side == SW_OUTSIDE ? SW_INSIDE : SW_OUTSIDE, &f.view);
 		net_discard(n);

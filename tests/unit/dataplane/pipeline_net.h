@@ -114,6 +114,8 @@ struct frame net_expect(struct net *n, enum sw_side side);
 /* Without the checksums, for what passes untouched; the view is not filled. */
 struct frame net_expect_raw(struct net *n, enum sw_side side);
 void net_expect_nothing(struct net *n);
+/* False: nothing is left. The view is not filled. */
+bool net_take(struct net *n, enum sw_side side, struct frame *f);
 /* Throws away all that left. Returns how many. */
 unsigned int net_discard(struct net *n);
 

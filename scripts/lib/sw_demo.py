@@ -105,8 +105,9 @@ class Client:
 
 def load_commands(seconds):
     for name, mode, target, first, sources, rate in LOAD:
-        yield name, ["sw-load", mode, "--target", target, "--sources", "%s+%d" % (first, sources), "--rate", str(rate),
-                     "--seconds", str(seconds), "--timeout-ms", "1000", "--progress", "1"]
+        # Ahead of the others on a crowded machine: it is to time the network, not its own turn on the CPU.
+        yield name, ["nice", "-n", "-10", "sw-load", mode, "--target", target, "--sources", "%s+%d" % (first, sources),
+                     "--rate", str(rate), "--seconds", str(seconds), "--timeout-ms", "1000", "--progress", "1"]
 
 
 def flood_commands(kind, seconds):
@@ -236,7 +237,7 @@ class Phase:
         host = self._host()
         self.report = {
             "name": self.name, "wall": self.wall, "flood": self.flood,
-            "flood_syn_per_s": round(sum(flood["sent"] / flood["seconds"] for flood in floods)) if floods else 0,
+            "flood_syn_per_s": round(sum(flood["sent"] for flood in floods) / (self.seconds - FLOOD_AFTER_S)),
             "announces_sent": total("announces", "sent") + client_begun,
             "announces_ok": total("announces", "ok") + client_answered,
             "web_sent": total("web", "sent"), "web_ok": total("web", "ok"),

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The parts of scripts/bench: each prints its table and returns what goes into the JSON."""
+import json
+import os
+import re
+import subprocess
+import tempfile
+
+import sw_bench_plot
+import sw_bench_wire
+from sw_bench_peers import peers  # noqa: F401
+from sw_lab import BUILD
+from sw_net import LabError
+
+PROGRAM = os.path.join(BUILD, "tests/perf/sw-bench")
+CASES = ("syn_v4_64k", "syn_v4_1m", "syn_v4_16m", "syn_v4_options", "syn_v6_1m", "ack_forged", "ack_valid", "established_v4",
+         "established_v6", "denied", "limited", "untouched", "mix")
+
+
+def real_time():
+    """A real-time priority keeps neighbours off the core during a run (sw-bench rests between runs); without the right
+    to it, CPU time and medians have to do."""
+    command = ["chrt", "--fifo", "1"]
+    return command if subprocess.run(command + ["true"], stderr=subprocess.DEVNULL).returncode == 0 else []
+
+
+def last_cpu():
+    """The kernel prefers the lowest CPUs for its own work."""
+    return str(max(os.sched_getaffinity(0)))
+
+
+def run(*args, pinned=True, show=True):
+    """sw-bench with its table shown as it comes; the parsed JSON."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "figures.json")
+        pin = ["taskset", "-c", last_cpu()] if pinned else []
+        done = subprocess.run(real_time() + pin + [PROGRAM, "--json", path] + [str(each) for each in args],
+                              stdout=None if show else subprocess.DEVNULL)
+        if done.returncode:
+            raise LabError("sw-bench %s ended with status %d" % (" ".join(map(str, args)), done.returncode))
+        with open(path) as file:
+            return json.load(file)
+
+
+def cases(args):
+    # `cases` is the shape that others read: name, cycles_per_packet, mpps_per_core, bare_cycles, ratio, spread.
+    return run("--runs", args.runs, *(["--case", args.case] if args.case else []))["cases"]
+
+
+def workers(args):
+    return run("--workers", "--runs", args.runs, pinned=False)["workers"]
+
+
+def memory(_):
+    return run("--memory", pinned=False)["memory"]
+
+
+# ---- growth ----
+
+AXES = (
+    # name, unit, option, values, case, further options
+    ("sources", "sources", "--bits", (16, 18, 20, 22, 24), "syn_v4_1m", ()),
+    ("flows", "connections", "--bits", (16, 18, 20, 22), "established_v4", ()),
+    ("services", "services", "--services", (1, 10, 100, 1000, 4000), "syn_v4_1m", ("--spread",)),
+    ("prefixes", "deny prefixes", "--prefixes", (1000, 10000, 100000, 800000), "syn_v4_1m", ()),
+)
+
+
+def growth_point(axis, value, runs):
+    name, _, option, _, case, further = axis
+    point = run("--case", case, option, value, "--runs", runs, "--passes", 4, *further, show=False)["cases"][0]
+    count = 1 << value if option == "--bits" else value
+    return {"count": count, "cycles_per_packet": point["cycles_per_packet"], "bare_cycles": point["bare_cycles"],
+            "spread": point["spread"], "table_bytes": point["table_bytes"], "policy_bytes": point["policy_bytes"]}
+
+
+def growth(args):
+    report = {}
+    for axis in AXES:
+        name, unit, _, values, case, _ = axis
+        print("%-12s %12s %10s %10s %10s %8s" % (name, unit, "cycles", "growth", "bare", "spread"))
+        report[name] = {"case": case, "points": []}
+        for value in values:
+            point = growth_point(axis, value, args.runs)
+            report[name]["points"].append(point)
+            first = report[name]["points"][0]
+            print("%-12s %12d %10.1f %9.2fx %10s %7.1f%%" % (
+                case, point["count"], point["cycles_per_packet"], point["cycles_per_packet"] / first["cycles_per_packet"],
+                "%.1f" % point["bare_cycles"] if point["bare_cycles"] else "-", point["spread"] * 100), flush=True)
+        print()
+    points = report["sources"]["points"]
+    report["sources_growth"] = points[-1]["cycles_per_packet"] / points[0]["cycles_per_packet"]
+    print("2^24 sources cost %.2f times what 2^16 cost; goal 1.45" % report["sources_growth"])
+    if args.plot:
+        sw_bench_plot.growth(report, args.plot)
+    return report
+
+
+# ---- instructions ----
+
+def instructions_of(case):
+    """valgrind knows no AVX-512: the AVX2 build of the cookies is counted. The tables are small, so that filling them
+    does not take for ever under it; the number of instructions does not depend on their size."""
+    with tempfile.TemporaryDirectory() as directory:
+        out = os.path.join(directory, "callgrind.out")
+        done = subprocess.run(
+            ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + out, "--collect-atstart=no",
+             "--toggle-collect=bench_counted_pass", PROGRAM, "--case", case, "--count", "--bits", "14"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise LabError("valgrind: %s" % done.stdout[-2000:])
+        with open(out) as file:
+            return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1)) / 8192
+
+
+def instructions(args):
+    report = {}
+    print("instructions a packet, AVX2 build, counted by callgrind")
+    for case in CASES[1:]:
+        if case == "syn_v4_16m" or (args.case and not case.startswith(args.case)):
+            continue
+        report[case] = instructions_of(case)
+        print("%-16s %8.0f" % (case, report[case]), flush=True)
+    return report
+
+
+# ---- end to end ----
+
+def end_to_end(args):
+    return sw_bench_wire.end_to_end(real_time())

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""End to end: the real seawall-dataplane and a plain forwarder behind net_memif ports, and a generator in front of them."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import sw_process
+from sw_lab import BUILD, program
+from sw_net import LabError
+
+PROGRAM = os.path.join(BUILD, "tests/perf/sw-endtoend")
+
+
+def cpus():
+    """(of the generator, of what it tries)"""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise LabError("end to end wants two CPUs")
+    return str(allowed[0]), str(allowed[-1])
+
+
+def read_until(child, text, seconds):
+    """The generator says on stderr when its ports are open."""
+    os.set_blocking(child.stderr.fileno(), False)
+    seen = ""
+
+    def came():
+        nonlocal seen
+        seen += child.stderr.read() or ""
+        return text in seen or child.poll() is not None
+
+    sw_process.wait_until(came, seconds)
+    if text not in seen:
+        raise LabError("sw-endtoend does not start: %s" % seen[-1500:])
+
+
+def over_memif(priority):
+    generator_cpu, cpu = cpus()
+    directory = tempfile.mkdtemp(prefix="seawall-bench-")
+    snapshot = directory + "/policy.snapshot"
+    subprocess.run([PROGRAM, "snapshot", snapshot, directory, "--cpu", cpu], check=True)
+    generator = subprocess.Popen(priority + [PROGRAM, "generate", directory, "--generator-cpu", generator_cpu], text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    started = []
+    try:
+        read_until(generator, "ports are open", 30)
+        forward = sw_process.spawn(priority + [PROGRAM, "forward", directory, "--cpu", cpu], directory + "/forward.log")
+        started.append(forward)
+        time.sleep(2)  # two pollers at one real-time priority: the first has to have its ports before the second starts
+        dataplane = sw_process.spawn(priority + [program("dataplane"), "--snapshot", snapshot, "--runtime-dir", directory + "/run",
+                                                 "--state-dir", directory + "/state"], directory + "/dataplane.log")
+        started.append(dataplane)
+        out, complaint = generator.communicate("%d %d\n" % (forward["pid"], dataplane["pid"]), timeout=180)
+        if generator.returncode:
+            raise LabError("sw-endtoend: %s\n%s" % (complaint[-1500:], sw_process.log_tail(directory + "/dataplane.log")))
+        return json.loads(out)
+    finally:
+        generator.kill()
+        for entry in started:
+            resume(entry["pid"])
+        sw_process.end(started)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def resume(pid):
+    """Whatever was stopped in the middle of a slice has to run to be able to end."""
+    try:
+        os.kill(pid, 18)  # SIGCONT
+    except ProcessLookupError:
+        pass
+
+
+def over_rings(priority):
+    generator_cpu, cpu = cpus()
+    done = subprocess.run(priority + [PROGRAM, "ring", "--generator-cpu", generator_cpu, "--cpu", cpu], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=180)
+    if done.returncode:
+        raise LabError("sw-endtoend ring: %s" % done.stderr[-1500:])
+    return json.loads(done.stdout)
+
+
+def show(title, figures):
+    print("%s%42s %12s %12s" % (title, "forwarder", "Seawall", "ratio"))
+    forward, seawall = figures["forwarder"], figures["seawall"]
+    print("  %-46s %10.2f %12.2f %12.2f   (quartiles %.2f and %.2f)" % (
+        "SYNs answered, Mpps", forward["syn_mpps"], seawall["syn_mpps"], figures["syn_ratio"],
+        figures["syn_ratio_first_quartile"], figures["syn_ratio_third_quartile"]))
+    print("  %-46s %10.2f %12.2f %12.2f   (quartiles %.2f and %.2f)" % (
+        "established, Mpps", forward["established_mpps"], seawall["established_mpps"], figures["established_ratio"],
+        figures["established_ratio_first_quartile"], figures["established_ratio_third_quartile"]))
+    for quantile in ("p50", "p99"):
+        key = "latency_us_" + quantile
+        print("  %-46s %10.2f %12.2f %+12.2f" % ("latency of established at %.1f Mpps, us, %s" % (
+            figures["half_load_mpps"], quantile), forward[key], seawall[key], seawall[key] - forward[key]))
+
+
+def end_to_end(priority):
+    report = {"net_memif": over_memif(priority)}
+    show("net_memif", report["net_memif"])
+    report["net_ring"] = over_rings(priority)
+    show("net_ring ", report["net_ring"])
+    return report

@@ -42,6 +42,14 @@ static bool something_waits(const struct sw_worker *w)
 	return false;
 }
 
+static bool broken(const struct sw_idle *idle)
+{
+	for (uint32_t i = 1; i < idle->fd_count; i++)
+		if (idle->fds[i].revents & (POLLERR | POLLHUP | POLLNVAL))
+			return true;
+	return false;
+}
+
 bool sw_idle_sleep(struct sw_worker *w)
 {
 	struct sw_idle *idle = w->idle;
@@ -53,6 +61,8 @@ bool sw_idle_sleep(struct sw_worker *w)
 			.tv_nsec = (long)(idle->sleep_us % 1000000) * 1000};
 		rte_rcu_qsbr_thread_offline(w->shared->rcu, w->id);
 		(void)ppoll(idle->fds, idle->fd_count, &longest, NULL);
+		if (broken(idle)) /* its interface is gone: poll() would return at once for ever */
+			(void)nanosleep(&longest, NULL);
 		rte_rcu_qsbr_thread_online(w->shared->rcu, w->id);
 		slept = true;
 	}

@@ -238,11 +238,25 @@ static int open_housekeeping(struct program *p)
 	return 0;
 }
 
+/*
+ * An idle worker still has timers to keep (they are due by the millisecond, and a few late do no harm), and a heartbeat that must
+ * not grow stale.
+ */
+static void bound_sleep(struct program *p, struct sw_idle *idle)
+{
+	const uint32_t timers_us = 10000, beat_us = p->boot->heartbeat_timeout_ms * 250;
+	if (idle->sleep_us > timers_us)
+		idle->sleep_us = timers_us;
+	if (p->wire && idle->sleep_us > beat_us)
+		idle->sleep_us = beat_us;
+}
+
 static int launch_workers(struct program *p)
 {
 	p->workers_running = true;
 	for (unsigned int i = 0; i < p->boot->workers; i++) {
 		struct sw_worker *w = p->box.workers[i];
+		bound_sleep(p, w->idle);
 		if (p->wire)
 			w->heartbeat = sw_wire_heartbeat(p->wire, i);
 		const int result = rte_eal_remote_launch(sw_worker_run, w, w->lcore);

@@ -97,10 +97,14 @@ static int map(int fd, size_t bytes, void **out)
 	if (p == MAP_FAILED)
 		return -errno;
 	(void)madvise(p, bytes, MADV_HUGEPAGE);
-	/* No page may be faulted in on the packet path. Kernels before 5.14 do not know the call: then the first touch pays. */
-	(void)madvise(p, bytes, MADV_POPULATE_WRITE);
 	*out = p;
 	return 0;
+}
+
+void sw_populate(void *memory, size_t bytes)
+{
+	const uintptr_t first = (uintptr_t)memory & ~(uintptr_t)4095;
+	(void)madvise((void *)first, (uintptr_t)memory + bytes - first, MADV_POPULATE_WRITE);
 }
 
 /* All of it is reserved here: a file system that runs full later would end the process with SIGBUS. */

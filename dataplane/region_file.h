@@ -60,6 +60,12 @@ int sw_mapped_file_publish(struct sw_mapped_file *f);
 /* Unmaps; `remove`: takes the file away too (unless a successor's stands there by now, which callers know). */
 void sw_mapped_file_close(struct sw_mapped_file *f, bool remove);
 
+/*
+ * Backs a mapping with pages now, of the NUMA node on which the caller runs: none may be faulted in on the packet path.
+ * Kernels before 5.14 do not know the call: then the first touch pays.
+ */
+void sw_populate(void *memory, size_t bytes);
+
 /* Makes a directory and its parents, mode 0750. 0 or -errno. */
 int sw_make_directory(const char *path);
 

@@ -2,6 +2,7 @@
 #include "worker_state.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static struct sw_worker *worker_memory(const struct sw_boot *boot, uint32_t link
 	if (base == MAP_FAILED)
 		return NULL;
 	(void)madvise(base, bytes, MADV_HUGEPAGE);
-	(void)madvise(base, bytes, MADV_POPULATE_WRITE);
+	sw_populate(base, bytes);
 	struct arena a = {base, 0};
 	return place(&a, boot, links);
 }
@@ -131,11 +132,13 @@ static void init_tables(struct sw_box *box, struct sw_worker *w)
 {
 	const struct sw_boot *boot = &box->boot;
 	const struct sw_flows_header *flows = box->flows_file.base;
-	sw_flow_table_init(&w->flows, (char *)box->flows_file.base + flows->slice_offset + w->id * flows->slice_stride,
-		flows->flows_per_worker);
+	char *slice = (char *)box->flows_file.base + flows->slice_offset + w->id * flows->slice_stride;
+	sw_populate(slice, flows->slice_stride);
+	sw_flow_table_init(&w->flows, slice, flows->flows_per_worker);
 	derive_limiter_keys(&w->limiter, box->secrets);
 
 	w->records = sw_region_sources_rw(box->shared.region, w->id);
+	sw_populate(w->records, box->shared.region->source_stride);
 	w->record_count = sw_per_worker(boot->source_records, boot->workers);
 	w->free_record_count = w->record_count;
 	for (uint32_t i = 0; i < w->record_count; i++)
@@ -156,6 +159,7 @@ static void init_tables(struct sw_box *box, struct sw_worker *w)
 static void point_at_counters(struct sw_worker *w, struct sw_region *region)
 {
 	w->counters = sw_region_worker_rw(region, w->id);
+	sw_populate(w->counters, region->worker_stride);
 	w->services = (struct sw_counters *)(w->counters + 1);
 	w->entries = (uint64_t *)(w->services + region->services_max);
 	w->groups = (struct sw_group_counters *)(w->entries + region->entries_max);
@@ -181,6 +185,21 @@ static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_
 	if (!w->events || !w->mail)
 		return -rte_errno;
 	return c->without_pools ? 0 : make_pool(box, w, c->packed_pools);
+}
+
+/* On the worker's own CPU, so that its memory comes from there. */
+static int make_worker_at_home(struct sw_box *box, unsigned int id, const struct sw_box_config *c)
+{
+	cpu_set_t before;
+	const bool moves = rte_lcore_is_enabled(id + 1) && sched_getaffinity(0, sizeof(before), &before) == 0;
+	if (moves) {
+		const cpu_set_t home = rte_lcore_cpuset(id + 1);
+		(void)sched_setaffinity(0, sizeof(home), &home);
+	}
+	const int result = make_worker(box, id, c);
+	if (moves)
+		(void)sched_setaffinity(0, sizeof(before), &before);
+	return result;
 }
 
 static int make_handover(struct sw_box *box)
@@ -288,7 +307,8 @@ int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *er
 	box->shared.region = box->region_file.base;
 	choose_isa(box);
 	for (unsigned int i = 0; i < config->boot->workers && result == 0; i++)
-		result = make_worker(box, i, config);
+		result = make_worker_at_home(box, i, config);
+	sw_populate(box->region_file.base, box->region_file.bytes); /* what is nobody's */
 	if (result == 0 && !box->shared.sharded_by_nic)
 		result = make_handover(box);
 	if (result)

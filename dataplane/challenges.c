@@ -8,55 +8,38 @@ enum {
 	SWEEP_SLICE = 16,
 };
 
-static struct sw_challenge *place_of(const struct sw_worker *w, uint64_t hash)
-{
-	return &w->challenges[hash % SW_CHALLENGES];
-}
-
 static void clear(struct sw_challenge *c)
 {
 	rte_pktmbuf_free(c->copy);
 	c->copy = NULL;
-	c->hash = 0;
+	c->key = 0;
 }
 
-static bool has_record(const struct sw_limiter_entry *e)
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, uint64_t source,
+	bool proven)
 {
-	return e != NULL && e->note & SW_NOTE_PINNED;
-}
+	struct sw_challenge *c = sw_challenge_place(w, key);
 
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i)
-{
-	const struct sw_packet *p = &b->packets[i];
-	struct sw_challenge *c = place_of(w, b->hashes[i]);
-	const struct sw_address whole = sw_level_prefix(w->policy, &p->client, 0, p->is_ipv6);
-	const uint64_t source = sw_limiter_hash(&w->limiter, &whole, SW_LIMITER_SYN, 0, b->slots[i]);
-
-	if (c->hash != 0 && c->hash != b->hashes[i]) {
-		if (c->proven || !has_record(sw_limiter_find(&w->limiter, source)))
-			return;
-		clear(c);
-	}
-	const bool again = c->hash != 0; /* a repeated SYN: the answer may carry a newer timestamp */
-	if (again)
+	if (c->key != 0) /* of another source, or of a repeated SYN: the answer may carry a newer timestamp */
 		clear(c);
 	c->copy = rte_pktmbuf_copy(b->mbufs[i], w->pool, 0, UINT32_MAX);
 	if (c->copy == NULL)
 		return;
-	c->hash = b->hashes[i];
+	c->key = key;
 	c->source = source;
 	c->slot = b->slots[i];
 	c->link = (uint8_t)b->link;
 	c->tries = 0;
-	c->proven = has_record(sw_limiter_find(&w->limiter, source));
+	c->proven = proven;
 	c->due_tsc = w->now + w->shared->tsc_hz;
 }
 
-void sw_challenge_forget(struct sw_worker *w, uint64_t hash)
+void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p)
 {
-	struct sw_challenge *c = place_of(w, hash);
+	const uint64_t key = sw_challenge_key(w, p, p->seq - 1);
+	struct sw_challenge *c = sw_challenge_place(w, key);
 
-	if (c->hash == hash)
+	if (c->key == key)
 		clear(c);
 }
 
@@ -86,7 +69,7 @@ void sw_challenges_repeat(struct sw_worker *w)
 	for (unsigned int i = 0; i < SWEEP_SLICE; i++) {
 		struct sw_challenge *c = &w->challenges[w->challenge_next];
 		w->challenge_next = (w->challenge_next + 1) % SW_CHALLENGES;
-		if (c->hash != 0 && (int64_t)(w->now - c->due_tsc) >= 0)
+		if (c->key != 0 && (int64_t)(w->now - c->due_tsc) >= 0)
 			repeat(w, c);
 	}
 }
@@ -94,6 +77,6 @@ void sw_challenges_repeat(struct sw_worker *w)
 void sw_challenges_drain(struct sw_worker *w)
 {
 	for (unsigned int i = 0; i < SW_CHALLENGES; i++)
-		if (w->challenges[i].hash != 0)
+		if (w->challenges[i].key != 0)
 			clear(&w->challenges[i]);
 }

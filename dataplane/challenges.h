@@ -10,11 +10,38 @@
 
 #include "stages/stage.h"
 
-/* The answer in b->mbufs[i] is about to be sent. */
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i);
+/*
+ * Which challenge it was: of the client's ISN and port, which its SYN, the ACK of our answer and a RST to it have in
+ * common, the latter two as SEQ - 1.
+ */
+static inline uint64_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint32_t client_isn)
+{
+	uint64_t low;
+
+	memcpy(&low, p->client.bytes + 8, 8);
+	const uint64_t who = (uint64_t)client_isn << 32 | (uint32_t)p->client_port << 16 | p->server_port;
+	return sw_limiter_mix(low ^ w->limiter.key[0], who ^ w->limiter.key[1]) | 1; /* 0 is for free places */
+}
+
+static inline struct sw_challenge *sw_challenge_place(const struct sw_worker *w, uint64_t key)
+{
+	return &w->challenges[(key * 0x9e3779b97f4a7c15u >> 32) % SW_CHALLENGES]; /* Fibonacci hashing */
+}
+
+/* May it be remembered? Under a flood the answer is nearly always no. */
+static inline bool sw_challenge_has_room(const struct sw_worker *w, uint64_t key, bool proven)
+{
+	const struct sw_challenge *c = sw_challenge_place(w, key);
+
+	return c->key == 0 || c->key == key || (proven && !c->proven);
+}
+
+/* The answer to the SYN of `key` in b->mbufs[i] is about to be sent; there is room. `source`: its hash in the limiter. */
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, uint64_t source,
+	bool proven);
 
 /* The client has answered: with an ACK, or with a RST. */
-void sw_challenge_forget(struct sw_worker *w, uint64_t hash);
+void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p);
 
 /* Repeats what is due among the next places; a slice of them each call. */
 void sw_challenges_repeat(struct sw_worker *w);

@@ -10,6 +10,7 @@
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
 
+#include "core/snapshot_check.h"
 #include "log.h"
 #include "mail.h"
 #include "wire/wire.h"
@@ -58,6 +59,7 @@ static void adopt(struct sw_housekeeping *h, struct sw_policy *policy)
 	sw_services_adopt(&h->services, policy);
 	sw_shares_update(&h->shares, policy);
 	h->policy = policy;
+	h->wire_entries = entries_used(policy);
 	sw_box_adopt_policy(h->box, policy);
 	sw_services_tick(&h->services, policy, clock_ns(CLOCK_MONOTONIC), rte_rdtsc());
 	if (before)
@@ -133,13 +135,23 @@ static void show_wire(struct sw_housekeeping *h)
 	}
 }
 
+/* How many entries the rules of a policy can hit: the highest number and those below. */
+static uint32_t entries_used(const struct sw_policy *policy)
+{
+	uint32_t count, used = 0;
+	const struct sw_prefix_rule *rules = sw_snapshot_prefixes(policy->snapshot, &count);
+	for (uint32_t i = 0; i < count; i++)
+		if (rules[i].kind != SW_RULE_GROUP && rules[i].target >= used)
+			used = rules[i].target + 1;
+	return used;
+}
+
 /* A slice of the entries at a time: there may be a million. */
 static void show_wire_entries(struct sw_housekeeping *h)
 {
-	struct sw_region *r = h->box->shared.region;
-	uint64_t *entries = sw_region_wire_entries_rw(r);
-	for (unsigned int i = 0; i < SW_WIRE_ENTRIES_AT_ONCE && i < r->entries_max; i++) {
-		h->wire_entry = h->wire_entry + 1 < r->entries_max ? h->wire_entry + 1 : 0;
+	uint64_t *entries = sw_region_wire_entries_rw(h->box->shared.region);
+	for (unsigned int i = 0; i < SW_WIRE_ENTRIES_AT_ONCE && i < h->wire_entries; i++) {
+		h->wire_entry = h->wire_entry + 1 < h->wire_entries ? h->wire_entry + 1 : 0;
 		__atomic_store_n(&entries[h->wire_entry], sw_wire_entry_hits(h->limits.wire, h->wire_entry), __ATOMIC_RELAXED);
 	}
 }
@@ -267,12 +279,12 @@ void sw_housekeeping_serve(struct sw_housekeeping *h, int timeout_ms)
 	const bool open = h->publishing || h->letters;
 	/* No descriptor tells of a letter's or a job's end; a millisecond is soon enough. */
 	const int wait_ms = open && timeout_ms > 1 ? 1 : timeout_ms;
-	(void)poll(fds, sw_control_socket_fds(&h->socket, fds), wait_ms);
+	const int ready = poll(fds, sw_control_socket_fds(&h->socket, fds), wait_ms);
 	if (h->publishing && sw_publish_done(&h->job))
 		end_publish(h);
 	if (h->letters)
 		end_mail(h);
-	for (unsigned int i = 0; i < REQUESTS_AT_ONCE && h->socket.busy < 0 && sw_control_socket_next(&h->socket, &in); i++)
+	for (unsigned int i = 0; ready > 0 && i < REQUESTS_AT_ONCE && h->socket.busy < 0 && sw_control_socket_next(&h->socket, &in); i++)
 		begin(h, &in);
 }
 

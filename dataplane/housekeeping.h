@@ -50,7 +50,8 @@ struct sw_housekeeping {
 	struct sw_request request;
 	uint64_t mail_deadline_ns;
 	uint64_t ticks;
-	uint32_t wire_entry; /* the last whose XDP counter was read */
+	uint32_t wire_entry;   /* the last whose XDP counter was read */
+	uint32_t wire_entries; /* how many the policy has */
 };
 
 /*

@@ -35,7 +35,6 @@ enum {
 	SW_FLOW_FIN_CLIENT = 0x02,
 	SW_FLOW_FIN_SERVER = 0x04,
 	SW_FLOW_COUNTED = 0x08,       /* its source's and service's concurrent connections count it */
-	SW_FLOW_CHALLENGED = 0x10,    /* a new SYN of the same tuple was answered with a cookie: try cookies before windows */
 	SW_FLOW_TIMESTAMPS = 0x20,
 	SW_FLOW_DENIED = 0x40,        /* the source is denied or blocked under the policy in `checked` */
 	SW_FLOW_ADOPTED = 0x80,       /* learned in mid-stream: windows and scales are not known */

@@ -65,7 +65,9 @@ static inline uint64_t sw_limiter_hash(const struct sw_limiter_table *t, const s
 	memcpy(&high, prefix->bytes, 8);
 	memcpy(&low, prefix->bytes + 8, 8);
 	const uint64_t what = (uint64_t)service << 8 | level << 2 | kind;
-	return sw_limiter_mix(sw_limiter_mix(high ^ t->key[0], low ^ t->key[1]) ^ t->key[2], what ^ t->key[3]);
+	/* An odd multiple of a secret for each kind of entry: its own function out of the family. */
+	const uint64_t own = t->key[1] + what * t->key[2];
+	return sw_limiter_mix(high + t->key[0], low ^ own) + (high ^ t->key[3]) * own;
 }
 
 static inline struct sw_limiter_set *sw_limiter_set_of(const struct sw_limiter_table *t, uint64_t hash)

@@ -6,6 +6,8 @@
  */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
+
 #include "../challenges.h"
 
 enum { WINDOW_MIN = 4096 };
@@ -29,25 +31,29 @@ static void answer(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 	const struct sw_packet *p = &b->packets[i];
 	const struct sw_promise *promise = sw_promise_of(w, b->slots[i], p->is_ipv6);
 	struct rte_mbuf *m = b->mbufs[i];
-	uint8_t *frame = sw_frame_of(m), options[SW_TCP_OPTIONS_MAX];
+	uint8_t *frame = sw_frame_of(m);
 	const uint32_t held = w->policy->held_bytes_per_flow;
-	const struct sw_segment s = {
-		.client = &p->client, .server = &p->server, .client_port = p->client_port, .server_port = p->server_port,
-		.is_ipv6 = p->is_ipv6, .from_server = true,
-		.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (granted->ecn ? SW_TCP_ECE : 0)),
-		.window = (uint16_t)(held > 65535 ? 65535 : held < WINDOW_MIN ? WINDOW_MIN : held),
-		.seq = cookie->isn, .ack = p->seq + 1,
-		.options = options,
-		.options_bytes = sw_tcp_options_write_syn(options, promise->mss,
-			granted->window_scale < 0 ? SW_WINDOW_SCALE_NONE : promise->window_scale, granted->sack, granted->timestamps,
-			cookie->tsval, p->tsval),
-	};
+	struct sw_segment s;
 
+	s.client = &p->client;
+	s.server = &p->server;
+	s.client_port = p->client_port;
+	s.server_port = p->server_port;
+	s.is_ipv6 = p->is_ipv6;
+	s.from_server = true;
+	s.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (granted->ecn ? SW_TCP_ECE : 0));
+	s.window = (uint16_t)(held > 65535 ? 65535 : held < WINDOW_MIN ? WINDOW_MIN : held);
+	s.seq = cookie->isn;
+	s.ack = p->seq + 1;
+	sw_segment_syn_options(&s, promise->mss, granted->window_scale < 0 ? SW_WINDOW_SCALE_NONE : promise->window_scale,
+		granted->sack, granted->timestamps, cookie->tsval, p->tsval);
 	sw_frame_turn(frame);
 	sw_frame_resize(m, sw_segment_write(frame, p->l3_offset, &s));
 	b->verdicts[i] = SW_ANSWER;
 	sw_count(w, b->slots[i], SW_COUNT_SENT_SYN_ACK);
-	sw_challenge_remember(w, b, i);
+	const uint64_t key = sw_challenge_key(w, p, p->seq);
+	if (unlikely(sw_challenge_has_room(w, key, b->proven[i])))
+		sw_challenge_remember(w, b, i, key, b->sources[i], b->proven[i]);
 }
 
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
@@ -62,10 +68,6 @@ void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 		if (b->verdicts[i] != SW_PENDING)
 			continue;
 		const struct sw_packet *p = &b->packets[i];
-		if (w->flows.changes != b->changes) /* verify has opened or ended flows */
-			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
-		if (b->flows[i] != SW_FLOW_NONE)
-			w->flows.flows[b->flows[i]].flags |= SW_FLOW_CHALLENGED;
 		packets[n] = p;
 		granted[n] = grant(p, sw_promise_of(w, b->slots[i], p->is_ipv6));
 		which[n++] = (uint8_t)i;

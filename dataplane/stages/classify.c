@@ -5,6 +5,8 @@
  */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
+
 #include "../core/service_table.h"
 
 /* A packet that names no port: later fragments, and headers that cannot be read that far. */
@@ -52,47 +54,61 @@ static void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	}
 }
 
-static bool is_syn_from_client(const struct sw_burst *b, unsigned int i)
-{
-	const struct sw_packet *p = &b->packets[i];
+/* Distinct (server, port) pairs of a burst, in the order of their first packets; neighbours are mostly alike. */
+struct lookups {
+	const struct sw_address *servers[SW_BURST];
+	uint16_t ports[SW_BURST];
+	uint32_t services[SW_BURST];
+	uint8_t of_packet[SW_BURST]; /* NO_LOOKUP: decided without */
+	unsigned int count;
+};
+enum { NO_LOOKUP = 0xff };
 
-	return b->side == SW_OUTSIDE && p->kind == SW_PACKET_TCP &&
-		(p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_SYN;
+static inline uint8_t look_up(struct lookups *l, const struct sw_packet *p)
+{
+	const unsigned int last = l->count - 1;
+
+	if (l->count && l->ports[last] == p->server_port && sw_address_equal(l->servers[last], &p->server))
+		return (uint8_t)last;
+	l->servers[l->count] = &p->server;
+	l->ports[l->count] = p->server_port;
+	return (uint8_t)l->count++;
+}
+
+static void gather(struct sw_worker *w, struct sw_burst *b, struct lookups *l)
+{
+	l->count = 0;
+	for (unsigned int i = 0; i < b->count; i++) {
+		const struct sw_packet *p = &b->packets[i];
+		l->of_packet[i] = NO_LOOKUP;
+		if (likely(p->kind == SW_PACKET_TCP) || p->kind == SW_PACKET_ICMP_ERROR ||
+			(p->kind == SW_PACKET_MALFORMED && p->server_port != 0))
+			l->of_packet[i] = look_up(l, p);
+		else if (p->kind == SW_PACKET_OTHER)
+			b->verdicts[i] = SW_FORWARD;
+		else
+			classify_by_address(w, b, i);
+	}
+	if (l->count)
+		sw_service_table_lookup_burst(w->policy->services, l->servers, l->ports, l->count, l->services);
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
-	const struct sw_address *servers[SW_BURST];
-	uint16_t ports[SW_BURST];
-	uint32_t services[SW_BURST];
-	uint8_t which[SW_BURST];
-	unsigned int n = 0;
 	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
+	struct lookups l;
 
+	gather(w, b, &l);
 	for (unsigned int i = 0; i < b->count; i++) {
-		const struct sw_packet *p = &b->packets[i];
-		if (p->kind == SW_PACKET_TCP || p->kind == SW_PACKET_ICMP_ERROR ||
-			(p->kind == SW_PACKET_MALFORMED && p->server_port != 0)) {
-			servers[n] = &p->server;
-			ports[n] = p->server_port;
-			which[n++] = (uint8_t)i;
-		} else if (p->kind == SW_PACKET_OTHER) {
-			b->verdicts[i] = SW_FORWARD;
-		} else {
-			classify_by_address(w, b, i);
-		}
-	}
-	if (n == 0)
-		return;
-	sw_service_table_lookup_burst(w->policy->services, servers, ports, n, services);
-	for (unsigned int k = 0; k < n; k++) {
-		const unsigned int i = which[k];
-		if (services[k] == SW_NONE) {
+		if (l.of_packet[i] == NO_LOOKUP)
+			continue;
+		const uint32_t service = l.services[l.of_packet[i]];
+		if (service == SW_NONE) {
 			b->verdicts[i] = SW_FORWARD;
 			continue;
 		}
-		b->services[i] = services[k];
-		b->slots[i] = w->policy->service[services[k]].slot;
+		b->services[i] = service;
+		b->slots[i] = w->policy->service[service].slot;
 		if (foreign)
 			hand_over(w, b, i);
 		if (b->verdicts[i] == SW_HANDED_OVER)
@@ -100,10 +116,9 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 		struct sw_counters *c = &w->services[b->slots[i]]; /* the box's own were counted where the packet arrived */
 		c->count[SW_COUNT_RX]++;
 		c->count[SW_COUNT_RX_BYTES] += b->mbufs[i]->pkt_len;
-		if (is_syn_from_client(b, i))
+		if (sw_is_first_syn(b, i))
 			sw_count(w, b->slots[i], SW_COUNT_SYN_RECEIVED);
+		if (unlikely(b->packets[i].kind == SW_PACKET_MALFORMED) && b->verdicts[i] == SW_PENDING)
+			classify_malformed(w, b, i);
 	}
-	for (unsigned int k = 0; k < n; k++)
-		if (b->verdicts[which[k]] == SW_PENDING && b->packets[which[k]].kind == SW_PACKET_MALFORMED)
-			classify_malformed(w, b, which[k]);
 }

@@ -128,11 +128,6 @@ static void send_new(struct sw_worker *w, uint32_t flow, const struct sw_segment
 	sw_transmit_put(w, s->link, segment->from_server ? SW_OUTSIDE : SW_INSIDE, m, SW_TRANSMIT_OWN, slot);
 }
 
-static unsigned int syn_options(const struct sw_flow_setup *s, uint8_t options[SW_TCP_OPTIONS_MAX])
-{
-	return sw_tcp_options_write_syn(options, s->client_mss, s->window_scale, s->sack, s->timestamps, s->client_tsval, 0);
-}
-
 /* The window in a SYN is not scaled (RFC 7323, 2.2). */
 static uint16_t syn_window(const struct sw_flow_setup *s)
 {
@@ -141,22 +136,20 @@ static uint16_t syn_window(const struct sw_flow_setup *s)
 	return window > 65535 ? 65535 : (uint16_t)window;
 }
 
-static struct sw_segment syn_to_server(const struct sw_flow_setup *s, uint8_t options[SW_TCP_OPTIONS_MAX])
+static struct sw_segment syn_to_server(const struct sw_flow_setup *s)
 {
 	struct sw_segment syn = segment_of(s, false);
 
 	syn.flags = (uint8_t)(SW_TCP_SYN | (s->ecn ? SW_TCP_ECE | SW_TCP_CWR : 0));
 	syn.seq = s->client_isn;
 	syn.window = syn_window(s);
-	syn.options_bytes = syn_options(s, options);
-	syn.options = options;
+	sw_segment_syn_options(&syn, s->client_mss, s->window_scale, s->sack, s->timestamps, s->client_tsval, 0);
 	return syn;
 }
 
 static void send_syn(struct sw_worker *w, uint32_t flow)
 {
-	uint8_t options[SW_TCP_OPTIONS_MAX];
-	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow], options);
+	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow]);
 
 	send_new(w, flow, &syn, SW_COUNT_SENT_SYN);
 }
@@ -214,8 +207,7 @@ void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, co
 		return;
 	}
 	/* A bare ACK has done its work: its buffer carries the SYN. */
-	uint8_t bytes[SW_TCP_OPTIONS_MAX];
-	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow], bytes);
+	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow]);
 	write_into(b->mbufs[i], &w->flows.setups[flow], &syn);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_SYN);
 	b->verdicts[i] = SW_ABSORBED_AND_REUSED;
@@ -300,7 +292,6 @@ static void acknowledge(struct sw_worker *w, struct sw_burst *b, unsigned int i,
 {
 	const struct sw_packet *p = &b->packets[i];
 	const struct sw_flow_setup *s = &w->flows.setups[flow];
-	uint8_t options[12] = {1, 1, 8, 10};
 	struct sw_segment ack = segment_of(s, false);
 
 	ack.flags = SW_TCP_ACK;
@@ -308,10 +299,10 @@ static void acknowledge(struct sw_worker *w, struct sw_burst *b, unsigned int i,
 	ack.ack = p->seq + 1;
 	ack.window = sw_window_for_server(&w->flows.flows[flow], s->client_window);
 	if (s->timestamps && p->timestamp_offset) {
-		sw_put32(options + 4, s->client_tsval);
-		sw_put32(options + 8, p->tsval);
-		ack.options = options;
-		ack.options_bytes = sizeof(options);
+		ack.options[0] = RTE_BE32(0x0101080a); /* NOP NOP timestamps */
+		ack.options[1] = rte_cpu_to_be_32(s->client_tsval);
+		ack.options[2] = rte_cpu_to_be_32(p->tsval);
+		ack.option_words = 3;
 	}
 	write_into(b->mbufs[i], s, &ack);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_ACK);

@@ -104,6 +104,9 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 	for (unsigned int k = 0; k < n; k++) {
 		const unsigned int i = candidates[k].i;
 		const enum sw_drop_reason reason = sw_admit_syn(w, &candidates[k].admission);
+		const struct sw_limiter_entry *own = candidates[k].admission.entries[0];
+		b->sources[i] = own ? candidates[k].admission.hashes[0] : 0;
+		b->proven[i] = own && own->note & SW_NOTE_PINNED;
 		if (candidates[k].simulated) {
 			if (reason != SW_ADMITTED)
 				sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 3: the flow of every packet of a protected service. The keyed hash is computed for the whole burst at once, and
- * each step touches memory that the step before has asked for.
+ * Stage 3: the flow of every packet of a protected service, except SYNs of clients: they need none, and most of a flood
+ * is them. The keyed hash is computed for the whole burst at once, and each step touches memory that the step before has
+ * asked for.
  */
 #include "stage.h"
 
@@ -71,7 +72,7 @@ void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
 
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct sw_packet *p = &b->packets[i];
-		if (b->verdicts[i] != SW_PENDING)
+		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
 			continue;
 		if (p->is_ipv6)
 			add_ipv6(&ipv6, p, i);

@@ -26,9 +26,8 @@ static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsi
 	if (b->flows[i] == SW_FLOW_NONE)
 		return true;
 	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
-	/* What is denied or allowed is counted by packet. CHALLENGED: it may open a connection, which wants a source class. */
-	return f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_ALLOWED | SW_FLOW_CHALLENGED) ||
-		b->packets[i].tcp_flags & SW_TCP_SYN;
+	/* What is denied or allowed is counted by packet. */
+	return f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_ALLOWED);
 }
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)

@@ -25,6 +25,8 @@ struct sw_burst {
 	uint32_t flows[SW_BURST];       /* index into the flow table; SW_FLOW_NONE */
 	uint32_t classes[SW_BURST];     /* source class, outside packets that need one */
 	uint64_t hashes[SW_BURST];      /* of the flow */
+	uint64_t sources[SW_BURST];     /* SYNs that the limits admitted: the source's hash in the limiter; 0: none */
+	uint8_t proven[SW_BURST];       /* ... and whether it has proven itself before */
 	struct rte_mbuf *mbufs[SW_BURST];
 	struct sw_packet packets[SW_BURST];
 };
@@ -107,6 +109,17 @@ static inline uint32_t sw_segment_length(const struct sw_packet *p)
 	return p->payload_bytes + (p->tcp_flags & SW_TCP_SYN ? 1u : 0u) + (p->tcp_flags & SW_TCP_FIN ? 1u : 0u);
 }
 
+static inline uint8_t sw_handshake_of(const struct sw_packet *p)
+{
+	return p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+}
+
+/* A client asks for a connection. Its flow is never looked up: what an older one of these ports says is of no matter. */
+static inline bool sw_is_first_syn(const struct sw_burst *b, unsigned int i)
+{
+	return b->side == SW_OUTSIDE && b->packets[i].kind == SW_PACKET_TCP && sw_handshake_of(&b->packets[i]) == SW_TCP_SYN;
+}
+
 /* ---- frames ------------------------------------------------------------------------------------------------------ */
 
 static inline uint8_t *sw_frame_of(struct rte_mbuf *m)
@@ -137,8 +150,8 @@ struct sw_segment {
 	uint8_t flags;
 	uint16_t window;
 	uint32_t seq, ack;
-	const uint8_t *options;
-	unsigned int options_bytes; /* a multiple of 4 */
+	rte_be32_t options[SW_TCP_OPTIONS_MAX / 4];
+	unsigned int option_words;
 };
 
 /*
@@ -169,6 +182,25 @@ static inline enum sw_side sw_other(enum sw_side side)
  * SW_ANSWER. Otherwise, and for RSTs, dropped with `reason`.
  */
 void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason);
+
+/* The options of a SYN or SYN-ACK into a segment; as sw_tcp_options_write_syn() writes them. */
+static inline void sw_segment_syn_options(struct sw_segment *s, uint16_t mss, int8_t window_scale, bool sack,
+	bool timestamps, uint32_t tsval, uint32_t tsecr)
+{
+	unsigned int n = 0;
+
+	s->options[n++] = rte_cpu_to_be_32(0x02040000u | mss);
+	if (timestamps) { /* SACK permitted takes the place of their padding */
+		s->options[n++] = sack ? RTE_BE32(0x0402080a) : RTE_BE32(0x0101080a);
+		s->options[n++] = rte_cpu_to_be_32(tsval);
+		s->options[n++] = rte_cpu_to_be_32(tsecr);
+	} else if (sack) {
+		s->options[n++] = RTE_BE32(0x01010402);
+	}
+	if (window_scale >= 0)
+		s->options[n++] = rte_cpu_to_be_32(0x01030300u | (uint8_t)window_scale);
+	s->option_words = n;
+}
 
 /* ---- transmit ---------------------------------------------------------------------------------------------------- */
 

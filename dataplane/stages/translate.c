@@ -9,6 +9,8 @@
  */
 #include "../flow.h"
 
+#include <rte_branch_prediction.h>
+
 #include "../core/checksum.h"
 
 enum { TCP_SEQ = 4, TCP_ACK = 8, TCP_WINDOW = 14, TCP_CHECKSUM = 16 };
@@ -256,18 +258,31 @@ static void translate_icmp(struct sw_worker *w, struct sw_burst *b, unsigned int
 
 /* ---- the stage ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * A client may open a connection on the ports of an older one that we still know. The ACK that echoes our cookie then
+ * has numbers that mean nothing to the old connection: a random one lies near the old SEQ and just behind the old ACK
+ * with a probability of 2^-9 * 2^-8. Where they mean something after all, as in transfers with more than that in
+ * flight, the cookie's check fails and nothing is lost but its time.
+ */
+static bool may_begin_anew(const struct sw_worker *w, uint32_t flow, const struct sw_packet *p)
+{
+	const struct sw_flow *f = &w->flows.flows[flow];
+	const uint32_t seq_slack = 1u << 22, ack_slack = 1u << 24;
+
+	if (unlikely(f->state != SW_FLOW_ESTABLISHED)) /* closing, or the SYN of a native one was challenged, then passed */
+		return f->state != SW_FLOW_CONNECTING || p->ack != w->flows.setups[flow].cookie_isn + 1;
+	return f->flags & SW_FLOW_SAW_SERVER &&
+		(p->seq - f->server.acked + seq_slack >= 2 * seq_slack || f->server.next - p->ack >= ack_slack);
+}
+
 static void from_outside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
 	const uint32_t flow = b->flows[i];
 	const struct sw_packet *p = &b->packets[i];
-	const struct sw_flow *f = &w->flows.flows[flow];
-	const uint8_t handshake = p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
+	const uint8_t handshake = sw_handshake_of(p);
 
-	if (handshake == SW_TCP_SYN)
-		return; /* a new connection of the same ports: limit and challenge, or through to the server */
-	/* May be the answer to our cookie: verify looks. The SYN of a native one may have been challenged, then passed. */
-	if (handshake == SW_TCP_ACK && (f->flags & SW_FLOW_CHALLENGED || f->state == SW_FLOW_EMBRYONIC))
-		return;
+	if (handshake == SW_TCP_ACK && may_begin_anew(w, flow, p))
+		return; /* may be the answer to our cookie: verify looks, and comes back if it is not */
 	sw_follow_or_connect(w, b, i, flow);
 }
 
@@ -287,7 +302,7 @@ static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 {
 	for (unsigned int i = 0; i < b->count; i++) {
-		if (b->verdicts[i] != SW_PENDING)
+		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
 			continue;
 		/* Packets before this one in the burst may have opened or ended its flow. */
 		if (w->flows.changes != b->changes)

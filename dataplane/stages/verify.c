@@ -76,7 +76,7 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 	const struct sw_packet *p = &b->packets[i];
 	const uint32_t flow = b->flows[i];
 
-	sw_challenge_forget(w, b->hashes[i]);
+	sw_challenge_forget(w, p);
 	if (flow != SW_FLOW_NONE) {
 		const struct sw_flow *f = &w->flows.flows[flow];
 		const struct sw_flow_setup *s = &w->flows.setups[flow];
@@ -87,30 +87,26 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 		}
 		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED); /* the client has a new connection on these ports, and proves it */
 		b->flows[i] = SW_FLOW_NONE;
+		b->classes[i] = sw_prefix_table_lookup(w->policy->sources, &p->client); /* the old flow's was not looked up */
 	}
 	sw_count(w, b->slots[i], SW_COUNT_COOKIE_VALID);
 	admit(w, b, i, options);
 }
 
-static uint8_t handshake_of(const struct sw_packet *p)
-{
-	return p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
-}
-
 /* An ACK that may echo a cookie. */
 static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
 {
-	return handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment && !unguarded(w, b, i) &&
+	return sw_handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment && !unguarded(w, b, i) &&
 		sw_accepts_cookies(w, b->slots[i]);
 }
 
 /* What is neither SYN nor ACK, or an ACK that echoes no cookie. */
 static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
 {
-	const uint8_t handshake = handshake_of(&b->packets[i]);
+	const uint8_t handshake = sw_handshake_of(&b->packets[i]);
 
 	if (handshake & SW_TCP_RST)
-		sw_challenge_forget(w, b->hashes[i]);
+		sw_challenge_forget(w, &b->packets[i]);
 	if (b->flows[i] != SW_FLOW_NONE)
 		sw_follow_or_connect(w, b, i, b->flows[i]);
 	else if (handshake & SW_TCP_RST)
@@ -145,12 +141,10 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 	for (unsigned int i = 0; i < b->count; i++) {
 		const bool echoes = next < n && which[next] == i;
 		const unsigned int k = echoes ? next++ : 0;
-		if (b->verdicts[i] != SW_PENDING)
-			continue;
+		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
+			continue; /* SYNs: limit and challenge */
 		if (w->flows.changes != b->changes)
 			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
-		if (handshake_of(&b->packets[i]) == SW_TCP_SYN)
-			continue; /* limit and challenge */
 		if (echoes && results[k] == SW_COOKIE_VALID)
 			valid(w, b, i, &options[k]);
 		else

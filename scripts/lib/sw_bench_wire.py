@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,40 +23,29 @@ def cpus():
     return str(allowed[0]), str(allowed[-1])
 
 
-def read_until(child, text, seconds):
-    """The generator says on stderr when its ports are open."""
-    os.set_blocking(child.stderr.fileno(), False)
-    seen = ""
-
-    def came():
-        nonlocal seen
-        seen += child.stderr.read() or ""
-        return text in seen or child.poll() is not None
-
-    sw_process.wait_until(came, seconds)
-    if text not in seen:
-        raise LabError("sw-endtoend does not start: %s" % seen[-1500:])
-
-
 def over_memif(priority):
     generator_cpu, cpu = cpus()
     directory = tempfile.mkdtemp(prefix="seawall-bench-")
     snapshot = directory + "/policy.snapshot"
     subprocess.run([PROGRAM, "snapshot", snapshot, directory, "--cpu", cpu], check=True)
-    generator = subprocess.Popen(priority + [PROGRAM, "generate", directory, "--generator-cpu", generator_cpu], text=True,
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with open(directory + "/generator.log", "w") as log:
+        generator = subprocess.Popen(priority + [PROGRAM, "generate", directory, "--generator-cpu", generator_cpu], text=True,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     started = []
     try:
-        read_until(generator, "ports are open", 30)
+        listening = [directory + "/%s.sock" % who for who in ("forward", "seawall")]
+        sw_process.wait_until(lambda: all(map(os.path.exists, listening)) or generator.poll() is not None, 30)
         forward = sw_process.spawn(priority + [PROGRAM, "forward", directory, "--cpu", cpu], directory + "/forward.log")
         started.append(forward)
-        time.sleep(2)  # two pollers at one real-time priority: the first has to have its ports before the second starts
+        time.sleep(1)
+        os.kill(forward["pid"], signal.SIGSTOP)  # two pollers at one real-time priority: the second would never come to start
         dataplane = sw_process.spawn(priority + [program("dataplane"), "--snapshot", snapshot, "--runtime-dir", directory + "/run",
                                                  "--state-dir", directory + "/state"], directory + "/dataplane.log")
         started.append(dataplane)
-        out, complaint = generator.communicate("%d %d\n" % (forward["pid"], dataplane["pid"]), timeout=180)
+        out, _ = generator.communicate("%d %d\n" % (forward["pid"], dataplane["pid"]), timeout=180)
         if generator.returncode:
-            raise LabError("sw-endtoend: %s\n%s" % (complaint[-1500:], sw_process.log_tail(directory + "/dataplane.log")))
+            raise LabError("sw-endtoend ended:\n" + "".join(
+                sw_process.log_tail(directory + "/%s.log" % who) for who in ("generator", "forward", "dataplane")))
         return json.loads(out)
     finally:
         generator.kill()
@@ -68,7 +58,7 @@ def over_memif(priority):
 def resume(pid):
     """Whatever was stopped in the middle of a slice has to run to be able to end."""
     try:
-        os.kill(pid, 18)  # SIGCONT
+        os.kill(pid, signal.SIGCONT)
     except ProcessLookupError:
         pass
 

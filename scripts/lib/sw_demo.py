@@ -258,6 +258,8 @@ class Phase:
         report = {key: new[key] - old[key] for key in ("rx", "forwarded", "answered", "absorbed")}
         report["dropped"] = {reason: count for reason, count in dropped.items() if count}
         report["unaccounted"] = new["unaccounted"]
+        report["passed_unguarded"] = sum(after["wire"][key] - before["wire"][key]
+                                         for key in ("passed_stale", "passed_no_dataplane"))
         report.update(self._named())
         return report
 

@@ -43,6 +43,9 @@ def rows(phases):
     reasons = sorted({reason for phase in phases for reason in phase.get("box", {}).get("dropped", {})})
     for reason in reasons:
         yield "    " + reason, boxed(lambda b, reason=reason: number(b["dropped"].get(reason, 0)))
+    if any(phase.get("box", {}).get("passed_unguarded") for phase in phases):
+        # The worker got no CPU for half a second, and XDP let frames pass as the policy says.
+        yield "  passed unguarded", boxed(lambda b: number(b["passed_unguarded"]))
     yield "  unaccounted", boxed(lambda b: number(b["unaccounted"]))
     yield "  proven sources named", boxed(lambda b: number(b["named"]))
     yield "    of these no attackers", boxed(lambda b: number(len(b["named_wrongly"])))

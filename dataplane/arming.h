@@ -3,7 +3,8 @@
  * When a service challenges SYNs. Pure: the clock and the counter are parameters.
  *
  * SYNs are counted over the last 100 ms; over the last second where the start threshold is below 100 a second, since
- * a few SYNs by chance in 100 ms must not arm it. Either way a flood that is well above the threshold arms at the first look.
+ * a few SYNs by chance in 100 ms must not arm it. Either way a flood that is well above the threshold arms at the
+ * first look.
  *   auto      arms when the rate reaches start_syn_per_s; disarms when it has stayed below stop_syn_per_s for hold_ms
  *             without a break. Between the two thresholds nothing changes, so it does not flap.
  *   always    armed; off and monitor: not (what monitor would do is the pipeline's to count).
@@ -33,7 +34,7 @@ struct sw_rate_window {
 /* `count`: the counter now; a value below the last one (the slot was given away) starts over. */
 void sw_rate_window_add(struct sw_rate_window *w, uint64_t count, uint64_t now_ns);
 
-/* Events in the last window_ms, scaled to a second. While less than that has been seen: of what has been seen, over window_ms. */
+/* Events in the last window_ms, scaled to a second. While less time than that has been seen, it counts as quiet. */
 uint64_t sw_rate_window_per_s(const struct sw_rate_window *w, uint32_t window_ms, uint64_t now_ns);
 
 struct sw_arming {

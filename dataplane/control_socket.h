@@ -36,8 +36,8 @@ void sw_control_socket_close(struct sw_control_socket *s);
 unsigned int sw_control_socket_fds(const struct sw_control_socket *s, struct pollfd *fds);
 
 /*
- * Accepts, and reads the next request if none is open. True: *in is to be answered with sw_control_socket_answer() before
- * the next one is given out. Nonsense is answered here.
+ * Accepts, and reads the next request if none is open. True: *in is to be answered with sw_control_socket_answer()
+ * before the next one is given out. Nonsense is answered here.
  */
 bool sw_control_socket_next(struct sw_control_socket *s, struct sw_incoming *in);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Which epoch's keys are in force. Epochs follow the wall clock, so that sister boxes agree, but a clock that is set
- * must not throw away the cookies that are out: a step back by up to two epochs is waited out under the newer key. A larger
- * step, either way, is followed. The buffer of keys that rests is not written again within a second of its rest: a
- * worker may have read the pointer just before. Pure.
+ * must not throw away the cookies that are out: a step back by up to two epochs is waited out under the newer key. A
+ * larger step, either way, is followed. The buffer of keys that rests is not written again within a second of its
+ * rest: a worker may have read the pointer just before. Pure.
  */
 #ifndef SW_EPOCH_H
 #define SW_EPOCH_H

@@ -52,6 +52,17 @@ static void retire(struct sw_housekeeping *h, struct sw_policy *policy)
 	}
 }
 
+/* How many entries the rules of a policy can hit: the highest number and those below. */
+static uint32_t entries_used(const struct sw_policy *policy)
+{
+	uint32_t count, used = 0;
+	const struct sw_prefix_rule *rules = sw_snapshot_prefixes(policy->snapshot, &count);
+	for (uint32_t i = 0; i < count; i++)
+		if (rules[i].kind != SW_RULE_GROUP && rules[i].target >= used)
+			used = rules[i].target + 1;
+	return used;
+}
+
 /* Shares and promises first: a worker that sees the new policy finds what belongs to it. */
 static void adopt(struct sw_housekeeping *h, struct sw_policy *policy)
 {
@@ -133,17 +144,6 @@ static void show_wire(struct sw_housekeeping *h)
 		for (unsigned int i = 0; i < SW_WIRE_COUNTER_COUNT; i++)
 			__atomic_store_n(&state->wire[i], counters[i], __ATOMIC_RELAXED);
 	}
-}
-
-/* How many entries the rules of a policy can hit: the highest number and those below. */
-static uint32_t entries_used(const struct sw_policy *policy)
-{
-	uint32_t count, used = 0;
-	const struct sw_prefix_rule *rules = sw_snapshot_prefixes(policy->snapshot, &count);
-	for (uint32_t i = 0; i < count; i++)
-		if (rules[i].kind != SW_RULE_GROUP && rules[i].target >= used)
-			used = rules[i].target + 1;
-	return used;
 }
 
 /* A slice of the entries at a time: there may be a million. */
@@ -284,8 +284,11 @@ void sw_housekeeping_serve(struct sw_housekeeping *h, int timeout_ms)
 		end_publish(h);
 	if (h->letters)
 		end_mail(h);
-	for (unsigned int i = 0; ready > 0 && i < REQUESTS_AT_ONCE && h->socket.busy < 0 && sw_control_socket_next(&h->socket, &in); i++)
+	for (unsigned int i = 0; ready > 0 && i < REQUESTS_AT_ONCE; i++) {
+		if (h->socket.busy >= 0 || !sw_control_socket_next(&h->socket, &in))
+			break;
 		begin(h, &in);
+	}
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

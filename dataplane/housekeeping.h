@@ -55,8 +55,8 @@ struct sw_housekeeping {
 };
 
 /*
- * Takes the first policy over and puts it and the first keys in force; from here on workers may run. On failure the policy is
- * still the caller's. `runtime_dir` NULL: no socket.
+ * Takes the first policy over and puts it and the first keys in force; from here on workers may run. On failure the
+ * policy is still the caller's. `runtime_dir` NULL: no socket.
  */
 int sw_housekeeping_open(struct sw_housekeeping *h, struct sw_box *box, struct sw_ports *ports,
 	const struct sw_publish_limits *limits, struct sw_policy *policy, const char *runtime_dir, char *error,

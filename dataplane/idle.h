@@ -2,9 +2,9 @@
 /*
  * How an idle worker sleeps and is woken. A worker sleeps in ppoll() on the descriptors of its AF_XDP sockets and on an
  * eventfd; whoever puts something into one of its rings (a hand-over, mail) calls sw_idle_wake() afterwards. Nothing is
- * lost: the sleeper says so first and looks at its rings once more, the other side fills the ring first and looks whether it
- * sleeps; one of the two sees the other (both use sequentially consistent order). At worst the sleep ends by itself
- * after boot.idle_sleep_us.
+ * lost: the sleeper says so first and looks at its rings once more, the other side fills the ring first and looks
+ * whether it sleeps; one of the two sees the other (both use sequentially consistent order). At worst the sleep ends
+ * by itself after boot.idle_sleep_us.
  */
 #ifndef SW_IDLE_H
 #define SW_IDLE_H

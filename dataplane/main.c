@@ -150,8 +150,8 @@ static int plan_memory(struct program *p)
 		sw_memory_check(&p->memory, p->huge, sw_memory_available(), p->error, sizeof(p->error));
 	if (result)
 		return result;
-	sw_log(SW_LOG_NOTICE, "memory: %" PRIu64 " MiB in all, of these %" PRIu64 " MiB for packets on %s", p->memory.total >> 20,
-		p->memory.eal >> 20, p->huge ? "huge pages" : "ordinary pages");
+	sw_log(SW_LOG_NOTICE, "memory: %" PRIu64 " MiB in all, of these %" PRIu64 " MiB for packets on %s",
+		p->memory.total >> 20, p->memory.eal >> 20, p->huge ? "huge pages" : "ordinary pages");
 	return 0;
 }
 
@@ -239,8 +239,8 @@ static int open_housekeeping(struct program *p)
 }
 
 /*
- * An idle worker still has timers to keep (they are due by the millisecond, and a few late do no harm), and a heartbeat that must
- * not grow stale.
+ * An idle worker still has timers to keep (they are due by the millisecond, and a few late do no harm), and a
+ * heartbeat that must not grow stale.
  */
 static void bound_sleep(struct program *p, struct sw_idle *idle)
 {

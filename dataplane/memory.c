@@ -28,7 +28,8 @@ uint32_t sw_mbufs_needed(const struct sw_boot *boot, uint32_t links)
 	return needed > UINT32_MAX ? UINT32_MAX : (uint32_t)needed;
 }
 
-void sw_memory_plan_make(const struct sw_boot *boot, uint32_t links, uint64_t snapshot_bytes, struct sw_memory_plan *out)
+void sw_memory_plan_make(const struct sw_boot *boot, uint32_t links, uint64_t snapshot_bytes,
+	struct sw_memory_plan *out)
 {
 	const uint64_t workers = boot->workers;
 	const uint64_t queues = workers * links * SW_SIDES;

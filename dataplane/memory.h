@@ -40,7 +40,8 @@ static inline uint32_t sw_per_worker(uint32_t box, uint32_t workers)
 	return (uint32_t)(((uint64_t)box + workers - 1) / workers);
 }
 
-void sw_memory_plan_make(const struct sw_boot *boot, uint32_t links, uint64_t snapshot_bytes, struct sw_memory_plan *out);
+void sw_memory_plan_make(const struct sw_boot *boot, uint32_t links, uint64_t snapshot_bytes,
+	struct sw_memory_plan *out);
 
 /* 0, or -ENOMEM with the sum, its parts and what to lower in `error`. `huge`: the EAL's part lies on huge pages. */
 int sw_memory_check(const struct sw_memory_plan *plan, bool huge, uint64_t available, char *error, size_t error_bytes);

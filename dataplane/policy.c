@@ -46,16 +46,36 @@ static struct sw_rate tighter(uint32_t per_s, uint32_t burst, uint32_t cap_per_s
 	return *is_cap ? cap : limit;
 }
 
-static void build_level(const struct sw_limits *limits, const struct sw_global *global, unsigned int level,
-	uint64_t tsc_hz, struct sw_limit_profile *out)
+/* One worker's part of a figure for the box, rounded up; 0, no limit, stays 0. */
+static uint32_t part_of(uint32_t box, uint32_t workers)
 {
+	return (uint32_t)(((uint64_t)box + workers - 1) / workers);
+}
+
+/*
+ * A source belongs to one worker, which counts it exactly. The sources of a prefix are spread over all workers by a
+ * secret hash; each holds its part, so that all together stay within the limit.
+ */
+static struct sw_limits part_of_limits(struct sw_limits l, uint32_t workers)
+{
+	return (struct sw_limits){
+		.syn_per_s = part_of(l.syn_per_s, workers), .syn_burst = part_of(l.syn_burst, workers),
+		.conn_per_s = part_of(l.conn_per_s, workers), .conn_burst = part_of(l.conn_burst, workers),
+		.concurrent = part_of(l.concurrent, workers),
+	};
+}
+
+static void build_level(const struct sw_limits *whole, const struct sw_global *global, unsigned int level,
+	uint32_t workers, uint64_t tsc_hz, struct sw_limit_profile *out)
+{
+	const struct sw_limits part = part_of_limits(*whole, level == 0 ? 1 : workers), *limits = &part;
 	uint32_t cap_per_s = 0, cap_burst = 0;
 	if (level == 0) {
 		cap_per_s = global->answers_per_source_per_s;
 		cap_burst = global->answers_per_source_burst;
 	} else if (level == 1) {
-		cap_per_s = global->answers_per_prefix_per_s;
-		cap_burst = global->answers_per_prefix_burst;
+		cap_per_s = part_of(global->answers_per_prefix_per_s, workers);
+		cap_burst = part_of(global->answers_per_prefix_burst, workers);
 	}
 	out->syn = tighter(limits->syn_per_s, limits->syn_burst, cap_per_s, cap_burst, tsc_hz, &out->syn_is_cap);
 	out->conn = sw_rate_make(limits->conn_per_s, limits->conn_burst, tsc_hz);
@@ -69,7 +89,7 @@ static bool limits_anything(const struct sw_limits *l)
 	return l->syn_per_s || l->syn_burst || l->conn_per_s || l->conn_burst || l->concurrent;
 }
 
-static void build_service(const struct sw_service *s, const struct sw_global *global, uint64_t tsc_hz,
+static void build_service(const struct sw_service *s, const struct sw_global *global, uint32_t workers, uint64_t tsc_hz,
 	struct sw_service_profile *out)
 {
 	out->slot = s->slot;
@@ -79,7 +99,7 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 	out->block_after = s->block_s ? s->block_after : 0;
 	out->block_cycles = s->block_s * tsc_hz;
 	for (unsigned int level = 0; level < global->level_count; level++) {
-		build_level(&s->limits[level], global, level, tsc_hz, &out->levels[level]);
+		build_level(&s->limits[level], global, level, workers, tsc_hz, &out->levels[level]);
 		if (out->levels[level].any || out->levels[level].any_conn)
 			out->level_count = (uint8_t)(level + 1);
 	}
@@ -118,12 +138,13 @@ static uint32_t coarse(uint32_t seconds, uint64_t tsc_hz)
 	return units > INT32_MAX ? INT32_MAX : (uint32_t)units;
 }
 
-static void build_global(const struct sw_global *g, uint64_t tsc_hz, struct sw_policy *p)
+static void build_global(const struct sw_global *g, uint32_t workers, uint64_t tsc_hz, struct sw_policy *p)
 {
 	build_masks(g, p);
 	p->fragments = g->fragments;
 	p->answers[0] = sw_rate_make(g->answers_per_source_per_s, g->answers_per_source_burst, tsc_hz);
-	p->answers[1] = sw_rate_make(g->answers_per_prefix_per_s, g->answers_per_prefix_burst, tsc_hz);
+	p->answers[1] = sw_rate_make(part_of(g->answers_per_prefix_per_s, workers), part_of(g->answers_per_prefix_burst, workers),
+		tsc_hz);
 	p->rst = sw_rate_make(g->rst_per_s, g->rst_per_s, tsc_hz);
 	p->adopt = sw_rate_make(g->adopt_per_s, g->adopt_per_s, tsc_hz);
 	p->adopt_cycles = g->adopt_s * tsc_hz;
@@ -181,9 +202,10 @@ int sw_policy_build(const void *snapshot, uint64_t bytes, uint64_t tsc_hz, struc
 	p->group = calloc(p->group_count + 1, sizeof(*p->group));
 	if (!p->service || !p->group)
 		goto fail;
-	build_global(global, tsc_hz, p);
+	const uint32_t workers = sw_snapshot_boot(p->snapshot)->workers;
+	build_global(global, workers, tsc_hz, p);
 	for (uint32_t i = 0; i < p->service_count; i++)
-		build_service(&services[i], global, tsc_hz, &p->service[i]);
+		build_service(&services[i], global, workers, tsc_hz, &p->service[i]);
 	for (uint32_t i = 0; i < p->group_count; i++)
 		p->group[i] = (struct sw_group_profile){.slot = groups[i].slot,
 			.limited = limits_anything(&groups[i].limits), .limits = groups[i].limits};

@@ -14,7 +14,8 @@
 
 enum { TEXT_BYTES = SW_DEVICE_BYTES + 64, PCI_MTU = 2000 };
 
-static int fail(int result, char *error, size_t error_bytes, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static int fail(int result, char *error, size_t error_bytes, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 static int fail(int result, char *error, size_t error_bytes, const char *format, ...)
 {
@@ -121,8 +122,8 @@ int sw_ports_probe(const struct sw_boot *boot, const struct sw_link *links, uint
 		out->any_xdp |= links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_INTERFACE;
 	}
 	if (any_pci && out->any_xdp) {
-		snprintf(error, error_bytes, "links: PCI devices and interfaces (AF_XDP) cannot share one box: they need packet "
-			"buffers laid out differently; give both ends as one kind");
+		snprintf(error, error_bytes, "links: PCI devices and interfaces (AF_XDP) cannot share one box: they need "
+			"packet buffers laid out differently; give both ends as one kind");
 		return -EINVAL;
 	}
 	sw_xdp_quiet_start();
@@ -179,7 +180,8 @@ static int set_up_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box
 	unsigned int queues, char *error, size_t error_bytes)
 {
 	const uint16_t port = e->port_ids[first_worker];
-	uint16_t rx = (uint16_t)power_of_two(box->boot.rx_descriptors), tx = (uint16_t)power_of_two(box->boot.tx_descriptors);
+	uint16_t rx = (uint16_t)power_of_two(box->boot.rx_descriptors);
+	uint16_t tx = (uint16_t)power_of_two(box->boot.tx_descriptors);
 	int result = rte_eth_dev_adjust_nb_rx_tx_desc(port, &rx, &tx);
 	if (result)
 		return fail(result, error, error_bytes, "device %s: %u and %u descriptors", e->device, rx, tx);
@@ -203,7 +205,7 @@ static int set_up_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box
 	return 0;
 }
 
-/* Every entry of the indirection table by the one rule, and what the NIC then says of its hash must be what was asked. */
+/* Every entry of the table by the one rule, and what the NIC then says of its hash must be what was asked. */
 static int check_sharding(const struct sw_ports *ports, const struct sw_end *e, uint16_t port, char *error,
 	size_t error_bytes)
 {

@@ -80,7 +80,8 @@ struct sw_promise sw_promise_make(const struct sw_promise_book *book, const stru
 	return p;
 }
 
-struct sw_promise sw_promise_make_first(const struct sw_promise_book *book, const struct sw_backend *backend, bool is_ipv6)
+struct sw_promise sw_promise_make_first(const struct sw_promise_book *book, const struct sw_backend *backend,
+	bool is_ipv6)
 {
 	struct sw_promise p = sw_promise_make(book, backend, is_ipv6);
 	if (backend->window_scale == SW_BACKEND_LEARN && p.window_scale > 0) {

@@ -22,8 +22,9 @@
 #define SW_FLOWS_VERSION 1u
 
 /*
- * The start of the flows file; the slice of worker i, sw_flow_table_bytes() long, lies at slice_offset + i * slice_stride.
- * A next process may take the tables over when everything in here but `pid` and `clean` is what it would write itself.
+ * The start of the flows file; the slice of worker i, sw_flow_table_bytes() long, lies at slice_offset + i *
+ * slice_stride. A next process may take the tables over when everything in here but `pid` and `clean` is what it
+ * would write itself.
  */
 struct sw_flows_header {
 	uint64_t magic;

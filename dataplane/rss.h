@@ -2,10 +2,10 @@
 /*
  * Can the NICs themselves shard by client address? Decided here, without a NIC, from what the drivers say of theirs.
  *
- * Wanted: the hash over nothing but the source address at outside ports and nothing but the destination address at inside ports,
- * with one key and one indirection table everywhere, so that both directions of a client meet in one worker. The key
- * repeats two secret bytes (as the well-known symmetric key repeats 6d:5a): then the hash of an address does not depend
- * on where the NIC places it in its input, and two makes of NIC agree.
+ * Wanted: the hash over nothing but the source address at outside ports and nothing but the destination address at
+ * inside ports, with one key and one indirection table everywhere, so that both directions of a client meet in one
+ * worker. The key repeats two secret bytes (as the well-known symmetric key repeats 6d:5a): then the hash of an
+ * address does not depend on where the NIC places it in its input, and two makes of NIC agree.
  */
 #ifndef SW_RSS_H
 #define SW_RSS_H

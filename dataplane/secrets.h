@@ -21,9 +21,9 @@ struct sw_secrets {
 };
 
 /*
- * Reads <state_dir>/secret, making it first when it is missing: written to a temporary file, synced and linked into place, so
- * nobody ever sees half of it. Refuses a file of another size, of another owner, or that others may read. 0, or
- * -errno with a text. *out is one page of its own; NULL on failure.
+ * Reads <state_dir>/secret, making it first when it is missing: written to a temporary file, synced and linked into
+ * place, so nobody ever sees half of it. Refuses a file of another size, of another owner, or that others may read.
+ * 0, or -errno with a text. *out is one page of its own; NULL on failure.
  */
 int sw_secrets_open(const char *state_dir, struct sw_secrets **out, char *error, size_t error_bytes);
 

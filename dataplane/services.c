@@ -203,7 +203,7 @@ static void tick_one(struct sw_services *s, const struct sw_service_profile *pro
 	const uint64_t rate = sw_rate_window_per_s(&book->syns, sw_arming_window_ms(&rule), now_ns);
 	const uint64_t shown = sw_rate_window_per_s(&book->syns, SW_RATE_SHORT_MS, now_ns);
 	book->arming = sw_arming_step(book->arming, &rule, rate, now_ns);
-	/* Cookies live for two epochs: they are taken that long after the last one can have been made. Before `armed` falls. */
+	/* Cookies live for two epochs: they are taken that long after the last one was made. Before `armed` falls. */
 	if (was || book->arming.armed || armed_itself(s->box, profile->slot, now_tsc))
 		atomic_store_explicit(&shared->accept_until_tsc[profile->slot], now_tsc + cookie_cycles(s->box),
 			memory_order_relaxed);

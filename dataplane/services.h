@@ -26,7 +26,10 @@ struct sw_services {
 int sw_services_open(struct sw_box *box, struct sw_services *out);
 void sw_services_close(struct sw_services *s);
 
-/* Before `policy` is put in force: slots that are new get their promises in both parities, slots that are gone are put to rest. */
+/*
+ * Before `policy` is put in force: slots that are new get their promises in both parities, slots that are gone are put
+ * to rest.
+ */
 void sw_services_adopt(struct sw_services *s, const struct sw_policy *policy);
 
 /* After the last is in force, and every 20 ms. */

@@ -29,7 +29,7 @@ static uint64_t look(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-/* Word by word: a worker may see the interval of one share with the depth of the next for a burst, which harms nobody. */
+/* Word by word: a worker may see one share's interval with the next one's depth for a burst, which harms nobody. */
 static void write_share(struct sw_share *to, const struct sw_share *share)
 {
 	__atomic_store_n(&to->syn.interval, share->syn.interval, __ATOMIC_RELAXED);

@@ -4,7 +4,8 @@
  * a test or benchmark may run sw_pipeline_burst() on mbufs of its own.
  *
  *     struct sw_box box;
- *     sw_box_open(&(struct sw_box_config){.boot = &boot, .links = links, .link_count = 1, .secrets = secrets}, &box, ...);
+ *     const struct sw_box_config config = {.boot = &boot, .links = links, .link_count = 1, .secrets = secrets};
+ *     sw_box_open(&config, &box, error, sizeof(error));
  *     box.workers[0]->queues[0][SW_OUTSIDE] = ...; box.workers[0]->port_ends[port] = ...;
  *     sw_box_adopt_policy(&box, policy); sw_box_new_epoch(&box, sw_cookie_epoch(now));
  *     sw_pipeline_begin(box.workers[0], rte_rdtsc()); ...

@@ -61,6 +61,34 @@ static void test_reflection_caps(void **state)
 	}
 }
 
+/* A source has one owner, a prefix has one in every worker: the parts together are the limit, or a little more by rounding. */
+static void test_prefix_limits_are_divided_among_workers(void **state)
+{
+	(void)state;
+	struct draft d;
+	draft_init(&d);
+	d.boot.workers = 4;
+	for (uint32_t i = 0; i < 4; i++)
+		d.boot.cores[i] = i;
+	struct sw_service *s = draft_service(&d, "web", SW_MODE_ALWAYS);
+	draft_target(&d, "10.0.0.1/32", 80, 80, 0);
+	for (unsigned int level = 0; level < 2; level++)
+		s->limits[level] = (struct sw_limits){.conn_per_s = 10, .conn_burst = 1, .concurrent = 3};
+	d.global.answers_per_source_per_s = d.global.answers_per_source_burst = 40;
+	d.global.answers_per_prefix_per_s = d.global.answers_per_prefix_burst = 400;
+	struct sw_policy *p = build(&d);
+	const struct sw_limit_profile *own = &p->service[0].levels[0], *prefix = &p->service[0].levels[1];
+	assert_int_equal(HZ / own->conn.interval, 10);
+	assert_int_equal(own->concurrent, 3);
+	assert_int_equal(HZ / own->syn.interval, 40);
+	assert_int_equal(HZ / prefix->conn.interval, 3);
+	assert_int_equal(prefix->concurrent, 1);
+	assert_int_equal(HZ / prefix->syn.interval, 100);
+	assert_int_equal(HZ / p->answers[1].interval, 100);
+	assert_int_equal(p->service[0].levels[2].concurrent, 0);
+	sw_policy_free(p);
+}
+
 static void test_level_count_covers_every_limit(void **state)
 {
 	(void)state;
@@ -179,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reflection_caps),
+		cmocka_unit_test(test_prefix_limits_are_divided_among_workers),
 		cmocka_unit_test(test_level_count_covers_every_limit),
 		cmocka_unit_test(test_masks_of_both_families),
 		cmocka_unit_test(test_tables_are_there),

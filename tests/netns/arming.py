@@ -8,7 +8,7 @@ import socket
 import threading
 
 from cases import case, group
-from lab import drops, receive_exactly
+from lab import NO_LIMITS, drops, receive_exactly
 from limits import forged_syn
 from nets import Failure, check, wait_for
 from packets import Wire
@@ -19,7 +19,7 @@ CONNECTIONS = 200
 @group("auto")
 def _auto(lab):
     return lab.config(service_defaults={"mode": "auto", "start_syn_per_s": 500, "stop_syn_per_s": 200, "hold_s": 2,
-                                        "limits": {"source": {"syn_per_s": 0, "conn_per_s": 0}}})
+                                        "limits": NO_LIMITS})
 
 
 class Talk:

@@ -24,6 +24,8 @@ enum {
 
 /* The four bytes NOP NOP Timestamps 10, as RFC 7323, appendix A recommends them. */
 #define NOP_NOP_TIMESTAMPS 0x0101080au
+/* Kind 2, length 4 (RFC 9293, 3.2). */
+#define MSS_OF_4 0x0204u
 
 /* Multicast, or the broadcast address. */
 static bool ipv4_is_group(const uint8_t *a)
@@ -103,6 +105,10 @@ static bool parse_tcp_options(const uint8_t *frame, uint32_t at, uint32_t length
 		out->timestamp_offset = (uint16_t)(at + 4);
 		out->tsval = sw_load_be32(frame + at + 4);
 		out->tsecr = sw_load_be32(frame + at + 8);
+		return true;
+	}
+	if (sw_likely(length == 4 && sw_load_be16(frame + at) == MSS_OF_4)) { /* the least of SYNs, and most floods */
+		out->mss = sw_load_be16(frame + at + 2);
 		return true;
 	}
 	if (!sw_tcp_options_parse(frame + at, length, &options))

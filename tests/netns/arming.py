@@ -8,10 +8,11 @@ import socket
 import threading
 
 from cases import case, group
-from lab import NO_LIMITS, drops, receive_exactly
+from lab import NO_LIMITS, drops
 from limits import forged_syn
 from nets import Failure, check, wait_for
-from packets import Wire
+from rawclient import Wire
+from servers import receive_exactly
 
 CONNECTIONS = 200
 

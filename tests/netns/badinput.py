@@ -9,10 +9,12 @@ import random
 import struct
 
 from cases import case
-from lab import drops, receive_exactly
+from lab import drops
 from nets import check
-from packets import (ACK, ICMP, ICMPV6, PSH, RST, SYN, TCP, Segment, Wire, ethernet, ip, ipv4, ipv6, join_options,
-                     opt_mss, opt_sack, opt_timestamps, tcp_bytes)
+from packets import (ACK, ICMP, ICMPV6, PSH, RST, SYN, TCP, Segment, ethernet, ip, ipv4, ipv6, join_options, opt_mss,
+                     opt_sack, opt_timestamps, tcp_bytes)
+from rawclient import Wire
+from servers import receive_exactly
 
 
 
@@ -162,7 +164,8 @@ def noise_in_flow(t):
     c.exchange(b"before")
     kinds = (ACK, ACK | PSH, SYN, RST, SYN | ACK, ACK | PSH | RST)
     for n in range(2000):
-        segment = c.segment(chance.choice(kinds), bytes(chance.randrange(60)), seq=(c.seq + (1 << 30) + chance.getrandbits(30)), ack=chance.getrandbits(32))
+        segment = c.segment(chance.choice(kinds), bytes(chance.randrange(60)), ack=chance.getrandbits(32),
+                            seq=c.seq + (1 << 30) + chance.getrandbits(30))
         frame = bytearray(ethernet(t.lab.inside_mac, c.mac, ip(c.address, c.server, TCP, tcp_bytes(segment))))
         if n % 2:  # also with a header that lies, behind addresses and ports that are right
             frame[chance.randrange(14 + (20 if t.family == 4 else 40) + 8, len(frame))] ^= 1 << chance.randrange(8)
@@ -194,8 +197,10 @@ def named(t):
             for _ in range(5):
                 shoot.packet(packet, 0, kind)
     server = t.lab.server(t.family)
-    impossible = {4: (server, "127.0.0.1", "224.0.0.5", "255.255.255.255", "0.0.0.0"), 6: (server, "::1", "ff02::5", "::")}
-    impossible, options = impossible[t.family], join_options(opt_mss(1460))
+    impossible = (server, "127.0.0.1", "224.0.0.5", "255.255.255.255", "0.0.0.0")
+    if t.family == 6:
+        impossible = (server, "::1", "ff02::5", "::")
+    options = join_options(opt_mss(1460))
     with t.lab.counting(lambda g: drops(g, "source_impossible") >= len(impossible)):
         for src in impossible:
             shoot.packet(ip(src, server, TCP, tcp_bytes(Segment(src, server, t.port, t.port, SYN, 1, 0, b"", options))))

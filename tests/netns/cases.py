@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a case is, and how cases run.
 
-A case is a function of one argument, the Case. It is run once for each family, against the policy of its group, and with
-a service (eight ports) of its own, since the box learns per service what a server offers.
+A case is a function of one argument, the Case. It is run once for each family, against the policy of its group, and
+with a service (eight ports) of its own, since the box learns per service what a server offers.
 """
 
 import contextlib
@@ -15,8 +15,9 @@ import time
 import traceback
 
 import lab as labs
+import servers
 from nets import Failure, Skip
-from packets import RawClient
+from rawclient import RawClient
 
 REGISTRY = []
 GROUPS = {}  # name: function(lab) that returns the policy; in the order in which they run
@@ -63,7 +64,7 @@ def _always(lab):
 
 @group("two workers")
 def _two_workers(lab):
-    """A veth pair cannot shard by client address: packets reach a worker that does not own them, and are handed over."""
+    """A veth pair cannot shard by client address: packets reach workers that do not own them, and are handed over."""
     return lab.config(boot={"workers": 2})
 
 
@@ -84,8 +85,8 @@ class Case:
     def title(self):
         return f"{self.definition.name} (IPv{self.family})"
 
-    def serve(self, handler=labs.echo, port=None, **options):
-        return self.stack.enter_context(labs.Server(self.lab, self.family, port or self.port, handler, **options))
+    def serve(self, handler=servers.echo, port=None, **options):
+        return self.stack.enter_context(servers.Server(self.lab, self.family, port or self.port, handler, **options))
 
     def connect(self, port=None, **options):
         return self.stack.enter_context(self.lab.connect(self.family, port or self.port, **options))

@@ -8,9 +8,10 @@ import threading
 import time
 
 from cases import case
-from lab import SERVER, receive_exactly, receive_to_end, tcp_info
+from lab import SERVER
 from nets import Failure, check, wait_for
 from packets import ACK, FIN, MASK, PSH, RST, SYN
+from servers import receive_exactly, receive_to_end, tcp_info
 
 LINGER_RESET = struct.pack("ii", 1, 0)
 TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT = 4, 5, 6
@@ -200,6 +201,25 @@ def blind_reset(t):
     c.finish()
 
 
+@case("raw client: a forged ACK far ahead does not hide the server's RST", seawall=True)
+def forged_ack(t):
+    """Whoever guesses the ports must not spoil what the box knows of a connection."""
+    def handler(connection):
+        connection.sendall(connection.recv(100))
+        connection.recv(100)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+
+    t.serve(handler)
+    c = t.raw()
+    c.connect()
+    c.exchange(b"one")
+    for ahead in (1 << 30, 70_000, (1 << 31) - 1):
+        c.send_segment(c.segment(ACK, ack=c.ack + ahead))
+        c.send_segment(c.segment(ACK | PSH, b"forged", seq=c.seq + ahead))
+    c.send(ACK | PSH, b"end it")
+    c.receive(5, lambda s: s.flags & RST, "RST of the server")
+
+
 @case("keep-alive and life across key rotation", background=True, seconds=200)
 def keep_alive(t):
     """Idle for more than two epochs, but for keep-alives; some connections without these. Then all go on."""
@@ -257,7 +277,9 @@ def listener_comes_and_goes(t):
 
 
 def no_syn_comes_in(t):
-    return f"chain in {{ type filter hook input priority 0; tcp dport {t.port} tcp flags & (syn|ack) == syn counter drop\n}}"
+    return f"""chain in {{ type filter hook input priority 0;
+        tcp dport {t.port} tcp flags & (syn|ack) == syn counter drop
+        }}"""
 
 
 @case("a server that is down: retries end, and it serves when it is back", seconds=120)

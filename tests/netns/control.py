@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Nonsense for the control plane: HTTP, policies, and the socket of the dataplane. A clear error each time, never an end."""
+"""Nonsense for the control plane: HTTP, policies, the dataplane's socket. A clear error each time, never an end."""
 
 import array
 import contextlib
@@ -12,8 +12,8 @@ import socket
 import struct
 
 from cases import case, group
-from lab import receive_exactly
 from nets import check, command, wait_for
+from servers import receive_exactly
 import sw_lab
 import sw_process
 
@@ -71,7 +71,8 @@ NONSENSE = [
     b"POST /reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
     b"POST /check HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\nx\r\n",
     b"POST /check HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc",
-    b"GET /why/%00%ff%2e%2e%2f HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /why/%00%ff%2e%2e%2f HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300), b"SSH-2.0-nonsense\r\n",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET /sources?limit=-1&by=%27%20or%201=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /stats HTTP/1.1\r\nHost: evil.example\r\n\r\n", random.Random(3).randbytes(50_000),
@@ -82,7 +83,8 @@ ERRORS = [
     ("GET", "/services/none-such", None, (404,)), ("GET", "/sources?limit=abc", None, (400,)),
     ("POST", "/blocks", "", (400,)), ("POST", "/blocks", "{", (400,)), ("POST", "/blocks", "[]", (400,)),
     ("POST", "/blocks", "[" * 100_000, (400, 413)), ("POST", "/blocks", '{"address":5}', (400,)),
-    ("POST", "/blocks", '{"address":"1.2.3.4","seconds":-5}', (400,)), ("POST", "/blocks", '{"address":"1.2.3.4","x":1}', (400,)),
+    ("POST", "/blocks", '{"address":"1.2.3.4","seconds":-5}', (400,)),
+    ("POST", "/blocks", '{"address":"1.2.3.4","x":1}', (400,)),
     ("POST", "/blocks", '{"prefix":"0.0.0.0/0"}', (400,)), ("POST", "/blocks", '{"prefix":"1.2.3.4/24"}', (400,)),
     ("POST", "/blocks", '{"address":"1.2.3.4","seconds":1e300}', (400,)),
     ("POST", "/blocks", '{"address":"1.2.3.4","reason":"' + "r" * 100_000 + '"}', (400, 413)),
@@ -110,7 +112,8 @@ def wrong_requests(t):
             check(body and len(body) > 4096, f"{method} {path}: connection closed without an answer")
             continue
         check(status in wanted, f"{method} {path} {str(body)[:60]}: {status}, not {wanted}: {str(answer)[:300]}")
-        check(isinstance(answer, dict) and "error" in answer or path == "/check", f"{method} {path}: no error text: {str(answer)[:200]}")
+        check(isinstance(answer, dict) and "error" in answer or path == "/check",
+              f"{method} {path}: no error text: {str(answer)[:200]}")
     works(t)
 
 
@@ -121,14 +124,17 @@ def tcp_reads_only(t):
             method, path, host, len(body), body), tcp=True).split(b" ")[1:2]
 
     check(ask(b"GET", b"/stats") == [b"200"], "reading over TCP")
-    check(ask(b"GET", b"/stats", b"evil.example") in ([b"400"], [b"403"], [b"421"]), "a strange Host may read (DNS rebinding)")
-    for method, path, body in ((b"POST", b"/reload", b""), (b"POST", b"/blocks", b'{"address":"192.0.2.1","seconds":60}'),
+    check(ask(b"GET", b"/stats", b"evil.example") in ([b"400"], [b"403"], [b"421"]),
+          "a strange Host may read (DNS rebinding)")
+    for method, path, body in ((b"POST", b"/reload", b""),
+                               (b"POST", b"/blocks", b'{"address":"192.0.2.1","seconds":60}'),
                                (b"DELETE", b"/blocks/192.0.2.1", b"")):
         check(ask(method, path, body=body) == [b"403"], f"{method} {path} over TCP: {ask(method, path, body=body)}")
     works(t)
 
 
-@case("connections that say nothing or read nothing do not keep others out", group="control", seawall=True, families=(4,))
+@case("connections that say nothing or read nothing do not keep others out", group="control", seawall=True,
+      families=(4,))
 def idlers(t):
     idle = []
     try:
@@ -148,7 +154,7 @@ def idlers(t):
     works(t)
 
 
-# ---- policies ----------------------------------------------------------------------------------------------------------
+# ---- policies --------------------------------------------------------------------------------------------------------
 
 def broken(t):
     """{name: text of a policy that must be refused whole}"""
@@ -164,11 +170,13 @@ def broken(t):
         return lambda p: p["services"][0].__setitem__(key, value)
 
     return {
-        "empty": "", "no JSON": "hello", "cut": good[:len(good) // 2], "an array": "[]", "a number": "5", "null": "null",
+        "empty": "", "no JSON": "hello", "cut": good[:len(good) // 2],
+        "an array": "[]", "a number": "5", "null": "null",
         "NUL inside": good[:50] + "\0" + good[50:], "deep": "[" * 200_000, "deep objects": '{"a":' * 200_000,
         "unknown key": spoiled(lambda p: p.__setitem__("servces", [])), "double key": '{"boot":{},"boot":{}}',
         "no links": spoiled(lambda p: p["boot"].__setitem__("links", [])),
-        "bad target": spoiled(first("targets", ["10.20.0.10:99999"])), "bad address": spoiled(first("targets", ["10.20.0:80"])),
+        "bad target": spoiled(first("targets", ["10.20.0.10:99999"])),
+        "bad address": spoiled(first("targets", ["10.20.0:80"])),
         "no target": spoiled(first("targets", [])), "bad mode": spoiled(first("mode", "sometimes")),
         "number as text": spoiled(first("start_syn_per_s", "many")), "negative": spoiled(first("start_syn_per_s", -1)),
         "huge": spoiled(first("start_syn_per_s", 10**30)), "stop above start": spoiled(
@@ -190,9 +198,11 @@ def hostile_policies(t):
         for name, text in broken(t).items():
             answer = t.lab.reload(text, good=False)
             findings = answer.get("errors") or [answer]
-            check(findings and (findings[0].get("message") or findings[0].get("error")), f"{name}: no text: {str(answer)[:300]}")
+            check(findings and (findings[0].get("message") or findings[0].get("error")),
+                  f"{name}: no text: {str(answer)[:300]}")
             check("errors" not in answer or "line" in findings[0], f"{name}: no line: {str(answer)[:300]}")
-            check(t.lab.get("/status")["policy"]["generation_in_force"] == before, f"{name}: another generation is in force")
+            check(t.lab.get("/status")["policy"]["generation_in_force"] == before,
+                  f"{name}: another generation is in force")
         with t.lab.connect(t.family, t.port) as s:
             s.sendall(b"still armed")
             check(receive_exactly(s, 11) == b"still armed", "another echo")
@@ -211,7 +221,7 @@ def hostile_policies(t):
         t.lab.reload(t.lab.policy)
 
 
-# ---- the dataplane's socket --------------------------------------------------------------------------------------------
+# ---- the dataplane's socket ------------------------------------------------------------------------------------------
 
 class Dataplane:
     """A connection to dataplane.sock."""
@@ -286,7 +296,8 @@ def garbage(t):
     chance = random.Random(5)
     with Dataplane(t) as d:
         generation = d.ask(hello())[1]
-    messages = [b"\0", b"x", hello()[:-1], hello() + b"\0", hello() * 100, bytes(32), b"\xff" * 32, chance.randbytes(4096),
+    messages = [b"\0", b"x", hello()[:-1], hello() + b"\0", hello() * 100, bytes(32), b"\xff" * 32,
+                chance.randbytes(4096),
                 REQUEST.pack(99, HELLO, bytes(16), 0, 0), REQUEST.pack(MESSAGE_VERSION, 99, bytes(16), 0, 0),
                 REQUEST.pack(MESSAGE_VERSION, PUBLISH, bytes(16), 0, 0)]
     for data in messages + [chance.randbytes(chance.choice((1, 16, 31, 33, 100, 1000))) for _ in range(200)]:
@@ -333,7 +344,8 @@ def snapshots(t):
             check(answer[1] == generation, f"{what}: generation {answer[1]}, was {generation}")
 
     refused(good, "not sealed", seal=False)
-    for size in (0, 1, 7, 8, HEADER.size - 1, HEADER.size, head[2] - 1, head[2], head[2] + 1, len(good) // 2, len(good) - 1):
+    for size in (0, 1, 7, 8, HEADER.size - 1, HEADER.size, head[2] - 1, head[2], head[2] + 1, len(good) // 2,
+                 len(good) - 1):
         refused(good[:size], f"cut to {size}")
     refused(good + b"\0" * 8, "too long")
     for n, name in enumerate(("magic", "version", "header_bytes", "total_bytes", "checksum")):
@@ -348,7 +360,8 @@ def snapshots(t):
             changed = resealed(good[:at] + struct.pack("=I", value) + good[at + 4:])
             if changed != good:
                 answer = publish(t, changed)
-                check(answer is None or answer[0] in (REFUSED, BAD_REQUEST, OK, NEEDS_RESTART), f"section word {at}: {answer}")
+                check(answer is None or answer[0] in (REFUSED, BAD_REQUEST, OK, NEEDS_RESTART),
+                      f"section word {at}: {answer}")
                 generation = answer[1] if answer and answer[0] in (OK, NEEDS_RESTART) else generation
     # Single bytes anywhere: refused, or accepted as the policy that it then is, but never an end.
     chance = random.Random(13)

@@ -19,7 +19,8 @@ def fragments(src, dst, protocol, payload, sizes, ident=None):
         pieces.append((at, payload[at:at + size]))
         at += size
     pieces.append((at, payload[at:]))
-    return [fragment(src, dst, protocol, offset, piece, n < len(pieces) - 1, ident) for n, (offset, piece) in enumerate(pieces)]
+    return [fragment(src, dst, protocol, offset, piece, n < len(pieces) - 1, ident)
+            for n, (offset, piece) in enumerate(pieces)]
 
 
 def fragment(src, dst, protocol, offset, piece, more, ident):
@@ -37,7 +38,8 @@ def cut(c, flags, payload, sizes, **keywords):
     return fragments(segment.src, segment.dst, TCP, tcp_bytes(segment), sizes)
 
 
-@case("raw client: data segments in fragments", also=("two workers",), parameters={"in order": False, "last one first": True})
+@case("raw client: data segments in fragments", also=("two workers",),
+      parameters={"in order": False, "last one first": True})
 def data(t):
     t.serve()
     c = t.raw()

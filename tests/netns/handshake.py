@@ -8,9 +8,10 @@ import struct
 import time
 
 from cases import case
-from lab import drops, echo, has_option, receive_exactly, speaks_first, tcp_info
+from lab import drops
 from nets import Skip, check, wait_for
 from packets import (ACK, CWR, ECE, FIN, MASK, PSH, RST, SYN, opt_fast_open, opt_mptcp_capable, option)
+from servers import echo, has_option, receive_exactly, speaks_first, tcp_info
 
 MSG_FASTOPEN = 0x20000000
 TCP_FASTOPEN, TCP_SAVED_SYN = 23, 28
@@ -315,7 +316,8 @@ def sequence_wrap(t):
 @case("raw client: every shape of option list is answered in kind", parameters={
     "all": {}, "without timestamps": {"timestamps": False}, "without SACK": {"sack": False},
     "without window scale": {"wscale": None}, "bare": {"timestamps": False, "sack": False, "wscale": None},
-    "window scale 0": {"wscale": 0}, "window scale 14": {"wscale": 14}, "window scale 15 (counts as 14)": {"wscale": 15},
+    "window scale 0": {"wscale": 0}, "window scale 14": {"wscale": 14},
+    "window scale 15 (counts as 14)": {"wscale": 15},
     "MSS 536": {"mss": 536}, "MSS 1": {"mss": 1}, "MSS 8960": {"mss": 8960}, "MSS 65535": {"mss": 65535}})
 def shapes(t):
     t.serve()
@@ -336,7 +338,8 @@ def shapes(t):
         c.finish()
 
 
-@case("raw client: a segment larger than its MSS is never sent to a client", parameters={"MSS 536": 536, "MSS 1000": 1000})
+@case("raw client: a segment larger than its MSS is never sent to a client,",
+      parameters={"MSS 536": 536, "MSS 1000": 1000})
 def client_mss(t):
     size = 20_000
 
@@ -352,7 +355,8 @@ def client_mss(t):
         check(time.monotonic() < end, f"{got} of {size} bytes")
         s = c.receive(5, lambda s: s.payload, "data")
         room = t.parameter - len(s.options)
-        check(len(s.payload) <= room, f"{len(s.payload)} bytes of payload and {len(s.options)} of options, MSS {t.parameter}")
+        check(len(s.payload) <= room,
+              f"{len(s.payload)} bytes of payload and {len(s.options)} of options, MSS {t.parameter}")
         got += len(c.accept_data(s))
         c.send(ACK)
 
@@ -360,9 +364,9 @@ def client_mss(t):
 @case("raw client: impossible and unwanted first packets make no connection", seawall=True)
 def not_a_handshake(t):
     server = t.serve()
-    packets = {"ACK from nowhere": (ACK, b""), "data from nowhere": (ACK | PSH, b"GET / HTTP/1.0\r\n\r\n"), "RST": (RST, b""),
-               "FIN-ACK": (FIN | ACK, b""), "SYN-ACK": (SYN | ACK, b""), "no flags": (0, b""), "SYN-FIN": (SYN | FIN, b""),
-               "SYN-RST": (SYN | RST, b""), "Christmas tree": (0x3F, b"")}
+    packets = {"ACK from nowhere": (ACK, b""), "data from nowhere": (ACK | PSH, b"GET / HTTP/1.0\r\n\r\n"),
+               "RST": (RST, b""), "FIN-ACK": (FIN | ACK, b""), "SYN-ACK": (SYN | ACK, b""), "no flags": (0, b""),
+               "SYN-FIN": (SYN | FIN, b""), "SYN-RST": (SYN | RST, b""), "Christmas tree": (0x3F, b"")}
     with t.lab.counting(lambda g: drops(g) >= 5 * (len(packets) - 1)):
         for flags, payload in packets.values():
             c = t.raw()
@@ -380,7 +384,7 @@ def guessed(t):
     answer = c.take_syn_ack()
     right = c.ack
     with t.lab.counting(lambda g: drops(g) >= 8):
-        for wrong in (right + 1, right ^ 0x80000000, right + 0x100, right ^ 2, right ^ 4, right ^ 8, right ^ 16, right ^ 32):
+        for wrong in [right + 1, right + 0x100] + [right ^ 1 << bit for bit in (1, 2, 3, 4, 5, 31)]:
             c.send_segment(c.segment(ACK | PSH, b"let me in", ack=wrong))
         check(c.receive_or_none(0.3, lambda s: not s.flags & (RST | SYN)) is None, "a guessed cookie was answered")
     check(not server.accepted, "a guessed cookie reached the server")

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The lab as the cases see it: two hosts, the box between them, what it counts, and servers and clients to use it.
 
-scripts/lib makes the network and starts the box, as scripts/lab does; this file gives it the policies that the cases want.
+scripts/lib makes the network and starts the box, as scripts/lab does; here are the policies that the cases want.
 """
 
 import contextlib
 import errno
-import hashlib
 import http.client
 import itertools
 import json
@@ -15,11 +14,8 @@ import pathlib
 import shutil
 import signal
 import socket
-import struct
 import sys
 import tempfile
-import threading
-import time
 
 from nets import Failure, Namespace, check, wait_for
 
@@ -34,8 +30,6 @@ SERVER = {4: "10.20.0.10", 6: "fd00:20::10"}
 CLIENT = {4: "10.20.0.2", 6: "fd00:20::2"}
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 
-TCP_INFO = 11
-TCPI_OPT = {"timestamps": 1, "sack": 2, "wscale": 4, "ecn": 8, "ecn_seen": 16, "syn_data": 32}
 PORTS_PER_CASE = 8
 CASES = 500
 FIRST_PORT = 22000
@@ -105,8 +99,8 @@ class Lab:
     # ---- the two processes
 
     def config(self, **more):
-        """The lab's policy: no limit of ours bites unless a group asks for one. `more` replaces whole sections; boot and
-        global are merged."""
+        """The lab's policy: no limit of ours bites unless a group asks for one. `more` replaces whole sections; boot
+        and global are merged."""
         result = {
             # A crowded machine may keep a worker waiting: that it then fails open is not what the cases are about.
             "boot": {"links": [{"outside": "out0", "inside": "in0"}], "services": 512, "heartbeat_timeout_ms": 10000},
@@ -223,8 +217,8 @@ class Lab:
 
     @contextlib.contextmanager
     def counting(self, expect=None, service=None, seconds=5):
-        """`with lab.counting(lambda g: g["answered"] >= 3) as g`: waits behind the block until what was counted since its
-        begin is as expected; g then holds what grew: {"answered": 3, "dropped": {"denied": 1}, "events": {...}, ...}."""
+        """`with lab.counting(lambda g: g["answered"] >= 3) as g`: waits behind the block until what was counted since
+        its begin is as expected; g then holds what grew: {"answered": 3, "dropped": {"denied": 1}, ...}."""
         grown = {}
         if self.wall != "seawall":
             yield grown
@@ -271,7 +265,8 @@ class Lab:
         n = next(self._raw) if number is None else number
         address = f"10.20.{128 + n // 250}.{1 + n % 250}" if family == 4 else f"fd00:20::1:{n:x}"
         hardware = f"02:77:{family:02x}:00:{n >> 8:02x}:{n & 255:02x}"
-        self.inside.run("ip", "neigh", "replace", address, "lladdr", hardware, "dev", self.inside_if, "nud", "permanent")
+        self.inside.run("ip", "neigh", "replace", address, "lladdr", hardware, "dev", self.inside_if,
+                        "nud", "permanent")
         return address, hardware
 
     # ---- sockets
@@ -298,7 +293,8 @@ class Lab:
                 raise
             return False
 
-    def connect(self, family, port, seconds=10.0, address=None, sport=0, namespace=None, protocol=0, set=None, bind=None):
+    def connect(self, family, port, seconds=10.0, address=None, sport=0, namespace=None, protocol=0, set=None,
+                bind=None):
         s = (namespace or self.outside).socket(FAMILY[family], socket.SOCK_STREAM, protocol)
         try:
             s.settimeout(seconds)
@@ -332,167 +328,3 @@ def difference(before, after):
 def drops(grown, *names):
     """How many packets these reasons dropped; without names, all."""
     return sum(n for name, n in grown["dropped"].items() if not names or name in names)
-
-
-def tcp_info(sock):
-    """The fields the cases look at, by the kernel's names (include/uapi/linux/tcp.h)."""
-    data = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 104)
-    head = struct.unpack_from("8B24I", data)
-    words = head[8:]
-    return {"state": head[0], "options": head[5], "snd_wscale": head[6] & 15, "rcv_wscale": head[6] >> 4,
-            "snd_mss": words[2], "rcv_mss": words[3], "sacked": words[5], "pmtu": words[13], "advmss": words[18], "rtt": words[15]}
-
-
-def has_option(sock, name):
-    return bool(tcp_info(sock)["options"] & TCPI_OPT[name])
-
-
-# ---- servers and data ------------------------------------------------------------------------------------------------
-
-class Server:
-    """Accepts in a thread, serves each connection in a thread; errors of handlers are kept for the case to see."""
-
-    def __init__(self, lab, family, port, handler, **options):
-        self.listener = lab.listen(family, port, **options)
-        self.handler = handler
-        self.errors, self.accepted, self.open = [], [], []
-        self.ended = threading.Event()
-        self.threads = []
-        self.accepter = threading.Thread(target=self._accept, daemon=True)
-        self.accepter.start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, peer = self.listener.accept()
-            except OSError:
-                return
-            connection.settimeout(120)
-            self.accepted.append(peer)
-            self.open.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self.threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection):
-        try:
-            self.handler(connection)
-        except Exception as error:  # kept, not lost: a handler's thread has nobody above it
-            self.errors.append(error)
-        finally:
-            with contextlib.suppress(ValueError):
-                self.open.remove(connection)
-            connection.close()
-
-    def close(self):
-        # shutdown wakes accept(), close() alone does not.
-        with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        for connection in list(self.open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-def echo(connection):
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    while True:
-        data = connection.recv(65536)
-        if not data:
-            return
-        connection.sendall(data)
-
-
-def speaks_first(text=b"220 seawall.test ESMTP\r\n"):
-    def handler(connection):
-        connection.sendall(text)
-        echo(connection)
-    return handler
-
-
-def receive_exactly(sock, count):
-    parts, left = [], count
-    while left:
-        data = sock.recv(min(left, 1 << 20))
-        if not data:
-            raise Failure(f"end of stream after {count - left} of {count} bytes")
-        parts.append(data)
-        left -= len(data)
-    return b"".join(parts)
-
-
-def receive_to_end(sock):
-    parts = []
-    while True:
-        data = sock.recv(1 << 20)
-        if not data:
-            return b"".join(parts)
-        parts.append(data)
-
-
-class Pattern:
-    """Bytes that differ everywhere, so that a lost, doubled or misplaced piece shows; made without keeping them."""
-
-    def __init__(self, seed, total):
-        self.block = hashlib.shake_128(str(seed).encode()).digest(1 << 20)
-        self.total = total
-
-    def chunks(self):
-        left, n = self.total, 0
-        while left:
-            take = min(left, len(self.block) - 8)
-            yield struct.pack("!Q", n) + self.block[8:8 + take - 8] if take >= 8 else self.block[:take]
-            left -= take
-            n += 1
-
-    def digest(self):
-        h = hashlib.sha256()
-        for chunk in self.chunks():
-            h.update(chunk)
-        return h.hexdigest()
-
-    def send(self, sock):
-        for chunk in self.chunks():
-            sock.sendall(chunk)
-
-
-def receive_digest(sock, total=None):
-    """SHA-256 of what comes, until the end of the stream or `total` bytes; and how much it was."""
-    h, count, buffer = hashlib.sha256(), 0, bytearray(1 << 20)
-    view = memoryview(buffer)
-    while total is None or count < total:
-        n = sock.recv_into(buffer, 0 if total is None else min(len(buffer), total - count))
-        if not n:
-            break
-        h.update(view[:n])
-        count += n
-    return h.hexdigest(), count
-
-
-def in_threads(*functions, seconds=120):
-    """Runs all at once; the first exception of any is raised here."""
-    errors, threads = [], []
-
-    def guard(function):
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    for function in functions:
-        thread = threading.Thread(target=guard, args=(function,), daemon=True)
-        thread.start()
-        threads.append(thread)
-    end = time.monotonic() + seconds
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-    if errors:
-        raise errors[0]
-    check(not any(t.is_alive() for t in threads), f"not done within {seconds} s")
-

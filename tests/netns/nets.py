@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Namespaces, and the few things of Linux that Python's library does not offer: setns, neighbour entries, sysctls.
 
-Everything here works on the calling thread alone: `with namespace:` moves this thread into a network namespace and back,
-and a socket stays in the namespace in which it was opened. So one process holds both ends of every connection.
+Everything here works on the calling thread alone: `with namespace:` moves this thread into a network namespace and
+back, and a socket stays in the namespace in which it was opened. So one process holds both ends of every connection.
 """
 
 import contextlib

@@ -6,8 +6,8 @@ import socket
 import threading
 
 from cases import case
-from lab import Pattern, echo, has_option, receive_digest, receive_exactly, receive_to_end, tcp_info
 from nets import check, wait_for
+from servers import Pattern, echo, has_option, receive_digest, receive_exactly, receive_to_end, tcp_info
 
 TCP_MAXSEG = 2
 NOTHING = {"ipv4/tcp_timestamps": 0, "ipv4/tcp_sack": 0, "ipv4/tcp_window_scaling": 0}
@@ -43,7 +43,7 @@ def trade(t, size=300_000, times=3, look=None, client_options=None, **server_opt
                 look(tcp_info(s), seen[-1]["info"], mine)
         s.close()
         if t.seawall:
-            wait_for(lambda: t.lab.service(t.service)[f"profile_ipv{t.family}"], 5, "profile learned from the first answer")
+            wait_for(lambda: t.lab.service(t.service)[f"profile_ipv{t.family}"], 5, "profile learned")
 
 
 def _matrix():

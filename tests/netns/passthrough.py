@@ -6,8 +6,8 @@ import struct
 
 from cases import case, group
 from nets import check
-from packets import (ACK, ICMP, ICMPV6, PSH, SYN, UDP, Segment, Wire, checksum, ethernet, ip, ipv4, ipv6, pseudo,
-                     tcp_bytes)
+from packets import ACK, ICMP, ICMPV6, PSH, SYN, UDP, Segment, checksum, ethernet, ip, ipv4, ipv6, pseudo, tcp_bytes
+from rawclient import Wire
 
 TO = "02:99:00:00:00:%02x"
 STRANGER = {4: ("10.20.210.1", "10.20.210.2"), 6: ("fd00:20::3:1", "fd00:20::3:2")}
@@ -42,26 +42,29 @@ def bodies(t, server_first):
         "TCP SYN, port of nobody": (None, ip(one, two, 6, tcp(9998))),
         "TCP data, port of nobody": (None, ip(one, two, 6, tcp(9998, ACK | PSH, b"", b"d" * 900))),
         "TCP with broken options, port of nobody": (None, ip(one, two, 6, tcp(9998, SYN, b"\x02\x01\x00\x00"))),
-        "TCP between others, a protected port": (None, ip(src, dst, 6, tcp_bytes(Segment(src, dst, 5555, t.port, SYN)))),
+        "TCP between others, a protected port": (None, ip(src, dst, 6, tcp_bytes(
+            Segment(src, dst, 5555, t.port, SYN)))),
         "UDP to a protected port": (None, ip(one, two, UDP, udp(one, two, 53, t.port, b"u" * 300))),
         "SCTP": (None, ip(one, two, 132, random.randbytes(40))),
         "GRE": (None, ip(one, two, 47, random.randbytes(60))),
         "protocol 253": (None, ip(one, two, 253, b"experiment")),
         "unknown EtherType": (0x88B5, random.randbytes(100)),
         "MPLS": (0x8847, random.randbytes(100)),
-        "three VLAN tags": (0x8100, bytes.fromhex("0005 8100 0006 8100 0007 0800") + ip("10.20.0.2", "10.20.0.10", 6, tcp_bytes(
-            Segment("10.20.0.2", "10.20.0.10", 1, t.port, SYN)))),
+        "three VLAN tags": (0x8100, bytes.fromhex("0005 8100 0006 8100 0007 0800") + ip(
+            "10.20.0.2", "10.20.0.10", 6, tcp_bytes(Segment("10.20.0.2", "10.20.0.10", 1, t.port, SYN)))),
         "a VLAN with UDP": (0x8100, struct.pack("!HH", 0xE005, 0x0800) + ipv4("10.20.0.2", "10.20.0.10", UDP, udp(
             "10.20.0.2", "10.20.0.10", 1, 2, b"v" * 50))),
         "trailing bytes behind the packet": (None, ip(one, two, UDP, udp(one, two, 7, 7, b"x")) + b"\xaa" * 31),
         "no payload at all": (0x88B5, bytes(46)),
     }
     if t.family == 4:
+        plain = ipv4(one, two, UDP, b"12345678")
         echo = struct.pack("!BBHHH", 8, 0, 0, 1, 1) + b"e" * 56
         result |= {
             "ICMP echo": (None, ipv4(one, two, ICMP, echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:])),
-            "ARP request for nobody": (0x0806, bytes.fromhex("0001080006040001 026600000009 0a14d201 000000000000 0a14d203")),
-            "IPv4, header checksum wrong": (None, ipv4(one, two, UDP, b"12345678")[:10] + b"\0\0" + ipv4(one, two, UDP, b"12345678")[12:]),
+            "ARP request for nobody": (0x0806, bytes.fromhex(
+                "0001080006040001 026600000009 0a14d201 000000000000 0a14d203")),
+            "IPv4, header checksum wrong": (None, plain[:10] + b"\0\0" + plain[12:]),
             "IGMP": (None, ipv4(one, "224.0.0.251", 2, bytes.fromhex("160009 04e00000fb"), ttl=1)),
         }
     else:
@@ -89,9 +92,9 @@ def cross(t, frames_of):
                 frame += bytes(60 - len(frame))
             out.send(frame)
             got = there.receive(3)
-            check(got is not None, f"{name}, {'from' if server_first else 'towards'} the server: did not arrive")
-            check(got == frame, f"{name}, {'from' if server_first else 'towards'} the server: changed\n  sent {frame.hex()}\n"
-                                f"  got  {got.hex()}")
+            what = f"{name}, {'from' if server_first else 'towards'} the server"
+            check(got is not None, f"{what}: did not arrive")
+            check(got == frame, f"{what}: changed\n  sent {frame.hex()}\n  got  {got.hex()}")
         check(there.receive(0.2) is None, "something came twice")
 
 
@@ -112,8 +115,8 @@ def lldp(t):
     """01:80:c2:00:00:0e: a bridge keeps it to itself, a wire does not."""
     there = t.enter(Wire(t.lab.inside, t.lab.inside_if))
     out = t.enter(Wire(t.lab.outside, t.lab.outside_if))
-    frame = ethernet("01:80:c2:00:00:0e", "02:66:00:00:00:0a", bytes.fromhex("0207 04 026600000000 0404 05 657468 0602 0078 0000") + bytes(40),
-                     ethertype=0x88CC)
+    body = bytes.fromhex("0207 04 026600000000 0404 05 657468 0602 0078 0000") + bytes(40)
+    frame = ethernet("01:80:c2:00:00:0e", "02:66:00:00:00:0a", body, ethertype=0x88CC)
     out.send(frame)
     while (got := there.receive(3)) is not None:
         if got[12:14] == b"\x88\xcc":

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Path MTU discovery: an ICMP error names a segment as it was seen on its side of the box, and must be understood on the
-other side, where the same segment has other numbers."""
+"""Path MTU discovery: an ICMP error names a segment as it was seen on its side of the box, and must be understood on
+the other side, where the same segment has other numbers."""
 
 import random
 import struct
 import threading
 
 from cases import case
-from lab import receive_exactly, tcp_info
 from nets import check, wait_for
-from packets import ACK, ICMP, ICMPV6, PSH, Wire, checksum, ethernet, ip, parse, pseudo
+from packets import ACK, ICMP, ICMPV6, PSH, checksum, ethernet, ip, parse, pseudo
+from rawclient import Wire
+from servers import receive_exactly, tcp_info
 
 MTU = {4: 1000, 6: 1280}
 

@@ -19,7 +19,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from nets import Namespace, command, terminate  # noqa: E402 (the path comes first)
-from packets import Wire, mac  # noqa: E402
+from packets import mac  # noqa: E402
+from rawclient import Wire  # noqa: E402
 
 
 class Far:

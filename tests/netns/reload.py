@@ -8,8 +8,8 @@ import threading
 import sw_process
 from arming import Talk
 from cases import case
-from lab import receive_exactly
 from nets import check, wait_for
+from servers import receive_exactly
 from transfer import both_ways
 
 
@@ -19,8 +19,9 @@ def generation(t):
 
 def change(t, n):
     """A policy that differs from the one before: another limit somewhere else, other lists, a service more or less."""
-    policy = t.lab.config(deny=[f"203.0.113.{n % 256}/32", f"2001:db8:{n:x}::/48"], allow=["198.18.0.0/15"] if n % 2 else [],
-                          groups=[{"name": f"group-{n % 3}", "prefixes": ["192.0.2.0/24"], "limits": {"syn_per_s": 10 + n}}])
+    group = {"name": f"group-{n % 3}", "prefixes": ["192.0.2.0/24"], "limits": {"syn_per_s": 10 + n}}
+    policy = t.lab.config(deny=[f"203.0.113.{n % 256}/32", f"2001:db8:{n:x}::/48"],
+                          allow=["198.18.0.0/15"] if n % 2 else [], groups=[group])
     policy["services"][-1]["limits"] = {"source": {"syn_per_s": 100 + n, "conn_per_s": 50}}
     if n % 2:
         policy["services"].insert(0, {"name": "extra", "targets": ["10.20.0.10:9000-9100", "[fd00:20::10]:9000"]})
@@ -91,8 +92,8 @@ def same(t):
     talk.go_on()
 
 
-@case("a change of the boot section: in force as far as it can be, and the daemon says what needs a restart", seawall=True,
-      families=(4,))
+@case("a change of the boot section: in force as far as it can be, and the daemon says what needs a restart",
+      seawall=True, families=(4,))
 def needs_restart(t):
     t.serve()
     policy = t.lab.config(boot={"flows": 131072}, deny=["203.0.113.99"])

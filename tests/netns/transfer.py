@@ -11,9 +11,10 @@ import socket
 import threading
 
 from cases import case
-from lab import (FAMILY, SERVER, Pattern, in_threads, receive_digest, receive_exactly, speaks_first)
+from lab import FAMILY, SERVER
 from nets import Failure, check, terminate, wait_for
 from relay import Far
+from servers import Pattern, in_threads, receive_digest, receive_exactly, speaks_first
 
 MIB = 1 << 20
 SIZE = 64 * MIB
@@ -41,8 +42,9 @@ def nginx(t):
     config.write_text(f"""
 daemon off; master_process off; pid {directory}/pid; error_log stderr; worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
-http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {directory}/p; fastcgi_temp_path {directory}/f;
- uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s; sendfile on; keepalive_requests 100000;
+http {{ access_log off; client_body_temp_path {directory}/b; proxy_temp_path {directory}/p;
+ fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+ sendfile on; keepalive_requests 100000;
  server {{ listen {url_host(t.family)}:{t.port}; root {t.lab.directory}; }} }}
 """, encoding="ascii")
     with open(directory / "output", "wb") as output:
@@ -143,7 +145,8 @@ def both_ways(t, total, namespace=None, connections=1, seconds=80):
             sender = threading.Thread(target=up.send, args=(s,), daemon=True)
             sender.start()
             digest, count = receive_digest(s, size)
-            check((digest, count) == (down.digest(), size), f"down {which}: {count} of {size} bytes, or another checksum")
+            check((digest, count) == (down.digest(), size),
+                  f"down {which}: {count} of {size} bytes, or another checksum")
             sender.join()
             seen = receive_exactly(s, 77).decode().split()
             check(seen == [up.digest(), str(size)], f"up {which}: the server saw {seen[1]} bytes, or another checksum")
@@ -163,18 +166,19 @@ def duplex(t):
 
 @case("64 MiB each way with 1 % loss, reordering and delay both ways", seconds=170)
 def impaired(t):
-    far = t.enter(Far(t.lab, "outside", {t.family: "10.20.0.3" if t.family == 4 else "fd00:20::3"}, loss=0.01, delay_ms=1,
-                      late=0.01, late_ms=2))
+    addresses = {4: "10.20.0.3", 6: "fd00:20::3"}
+    far = t.enter(Far(t.lab, "outside", addresses, loss=0.01, delay_ms=1, late=0.01, late_ms=2))
     both_ways(t, SIZE, namespace=far.namespace, connections=8, seconds=150)
 
 
 @case("iperf3 both ways")
 def iperf(t):
-    server = t.lab.inside.start("iperf3", "-s", "-1", "-p", t.port, "-B", SERVER[t.family], stdout=-3, stderr=-3)
+    words = ("iperf3", "-s", "-1", "-p", t.port, "-B", SERVER[t.family])
+    server = t.lab.inside.start(*words, stdout=-3, stderr=-3)
     try:
         for reverse in ((), ("-R",)):
             if server.poll() is not None:
-                server = t.lab.inside.start("iperf3", "-s", "-1", "-p", t.port, "-B", SERVER[t.family], stdout=-3, stderr=-3)
+                server = t.lab.inside.start(*words, stdout=-3, stderr=-3)
             wait_for(lambda: f":{t.port} " in t.lab.inside.run("ss", "-Hltn"), 5, "iperf3 server")
             t.lab.outside.run("iperf3", "-c", SERVER[t.family], "-p", t.port, "-n", "64M", "-P", 2, "-J", *reverse)
             server.wait(10)
@@ -244,8 +248,9 @@ def aria(t):
     _, digest = big_file(t)
     url = t.enter(nginx(t))
     target = t.lab.directory / "aria"
-    t.lab.outside.run("aria2c", "--no-conf", "-q", "-x8", "-s8", "-k1M", "--file-allocation=none", "--allow-overwrite=true",
-                      "--async-dns=false", "--timeout=20", "-d", t.lab.directory, "-o", "aria", f"{url}/big")
+    t.lab.outside.run("aria2c", "--no-conf", "-q", "-x8", "-s8", "-k1M", "--file-allocation=none",
+                      "--allow-overwrite=true", "--async-dns=false", "--timeout=20", "-d", t.lab.directory,
+                      "-o", "aria", f"{url}/big")
     check(sha256(target) == digest, "checksum differs")
     os.unlink(target)
 
@@ -290,8 +295,8 @@ def smtp(t):
         client.sendmail("a@seawall.test", ["b@seawall.test"], text)
     check(len(mail.messages) == 1 and mail.messages[0] == text.encode(), "the message differs")
     # And with a program.
-    t.lab.outside.run("curl", "-sS", "--max-time", 20, f"smtp://{url_host(t.family)}:{t.port}", "--mail-from", "c@seawall.test",
-                      "--mail-rcpt", "d@seawall.test", "-T", "/etc/hostname")
+    t.lab.outside.run("curl", "-sS", "--max-time", 20, f"smtp://{url_host(t.family)}:{t.port}",
+                      "--mail-from", "c@seawall.test", "--mail-rcpt", "d@seawall.test", "-T", "/etc/hostname")
     check(len(mail.messages) == 2, "curl's message did not come")
 
 
@@ -314,8 +319,8 @@ def short(t):
 def real_services(t):
     host = url_host(t.family)
     curl = ("curl", "-sS", "--fail", "--max-time", 20)
-    announce = "info_hash=%01%02%03%04%05%06%07%08%09%0a%0b%0c%0d%0e%0f%10%11%12%13%14&peer_id=-SW0001-000000000001&port=6881" \
-               "&uploaded=0&downloaded=0&left=1&compact=1"
+    announce = "&".join(("info_hash=" + "".join(f"%{n:02x}" for n in range(1, 21)), "peer_id=-SW0001-000000000001",
+                         "port=6881", "uploaded=0", "downloaded=0", "left=1", "compact=1"))
     for _ in range(3):
         answer = t.lab.outside.run(*curl, f"http://{host}:20000/announce?{announce}")
         check(answer.startswith("d"), f"the tracker answers {answer[:80]!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is translated inside an established connection, looked at number by number; and losses between box and server."""
+"""What is translated inside an established connection, number by number; and losses between box and server."""
 
 import random
 import socket
@@ -7,9 +7,9 @@ import threading
 import time
 
 from cases import case
-from lab import echo, receive_exactly, receive_to_end, speaks_first, tcp_info
 from nets import check, wait_for
 from packets import ACK, FIN, MASK, PSH, join_options, opt_sack, opt_timestamps
+from servers import echo, receive_exactly, receive_to_end, speaks_first, tcp_info
 
 
 def sends(size):
@@ -26,7 +26,8 @@ def burst(c, count, seconds=5):
     seen = {}
     end = time.monotonic() + seconds
     while len(seen) < count:
-        s = c.receive(max(0.01, end - time.monotonic()), lambda s: s.payload, f"{count} data segments, {len(seen)} came;")
+        s = c.receive(max(0.01, end - time.monotonic()), lambda s: s.payload,
+                      f"{count} data segments, {len(seen)} came;")
         seen.setdefault(s.seq, s)
     return [seen[k] for k in sorted(seen, key=lambda q: (q - c.ack) & MASK)]
 
@@ -46,7 +47,7 @@ def sack_of_client(t):
     for _ in range(4):
         c.send_segment(c.segment(ACK, ack=hole.seq, options=options))
     wait_for(lambda: tcp_info(server.open[0])["sacked"] == 3, 5,
-             lambda: f"three SACKed segments at the server, but {tcp_info(server.open[0])['sacked']}; seen:\n{c.history()}")
+             lambda: f"three SACKed at the server, but {tcp_info(server.open[0])['sacked']}; seen:\n{c.history()}")
     c.receive(5, lambda s: s.payload and s.seq == hole.seq, "second copy of the hole")
 
 
@@ -61,7 +62,8 @@ def sack_of_server(t):
     s = c.receive(5, lambda s: 5 in s.opts, "ACK with SACK")
     block = s.opts[5]
     left, right = int.from_bytes(block[:4], "big"), int.from_bytes(block[4:8], "big")
-    check((left, right) == ((start + 200) & MASK, (start + 300) & MASK), f"SACK {left}-{right}, not {start + 200}-{start + 300}")
+    check((left, right) == ((start + 200) & MASK, (start + 300) & MASK),
+          f"SACK {left}-{right}, not {start + 200}-{start + 300}")
     check(s.ack == start & MASK, f"ACK {s.ack}, not {start}")
     c.send_segment(c.segment(ACK | PSH, b"12" * 100, seq=start))
     c.seq = (start + 300) & MASK
@@ -81,7 +83,8 @@ def echo_of_timestamps(t):
         c.accept_data(s)
         c.send(ACK)
     # A TSecr that is off gives the server a round trip that is off.
-    wait_for(lambda: 0 < tcp_info(server.open[0])["rtt"] < 2_000_000, 5, lambda: f"sane RTT at the server; {tcp_info(server.open[0])}")
+    wait_for(lambda: 0 < tcp_info(server.open[0])["rtt"] < 2_000_000, 5,
+             lambda: f"sane RTT at the server; {tcp_info(server.open[0])}")
 
 
 @case("real client: round trips are sane at both ends")
@@ -117,9 +120,10 @@ def window(t):
             start, reach = c.ack, 0
             while (s := c.receive_or_none(1.0, lambda s: s.payload)) is not None and reach <= room:
                 reach = max(reach, (s.seq + len(s.payload) - start) & MASK)
-            check(0 < reach <= room, f"turn {turn}, server scales {server_scales}: {reach} bytes sent into a window of {room}")
+            where = f"turn {turn}, server scales {server_scales}"
+            check(0 < reach <= room, f"{where}: {reach} bytes sent into a window of {room}")
             # It can all be used, at least up to what the server's congestion window lets it send at once.
-            check(reach >= min(room, 10_000) - 1500, f"turn {turn}, server scales {server_scales}: only {reach} of {room} used")
+            check(reach >= min(room, 10_000) - 1500, f"{where}: only {reach} of {room} used")
 
 
 @case("urgent data keeps its place", also=("two workers",))
@@ -199,8 +203,8 @@ LOSSES = {
 }
 
 
-@case("lost on the way:", also=("two workers",), parameters={f"{what}, {first} first": (*how, first) for what, how in LOSSES.items()
-                                      for first in ("client", "server")})
+@case("lost on the way:", also=("two workers",), parameters={
+    f"{what}, {first} first": (*how, first) for what, how in LOSSES.items() for first in ("client", "server")})
 def losses(t):
     """Each is lost once, in a connection where the client or the server speaks first; each heals as without the box."""
     where, hook, direction, flags, first = t.parameter
@@ -218,7 +222,8 @@ def losses(t):
 @case("bulk in both directions while every 50th packet to and from the server is lost")
 def lossy_server_side(t):
     """Losses between box and server, that the box itself does not see."""
-    t.enter(t.lab.inside.nft(f"""chain i {{ type filter hook input priority 0; tcp dport {t.port} numgen inc mod 50 == 1 drop
+    t.enter(t.lab.inside.nft(f"""
+        chain i {{ type filter hook input priority 0; tcp dport {t.port} numgen inc mod 50 == 1 drop
         }}
         chain o {{ type filter hook output priority 0; tcp sport {t.port} numgen inc mod 50 == 1 drop
         }}"""))

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""802.1Q, QinQ, IPv6 extension headers and IPv4 options: nothing of these may hide a packet from the box, or break it."""
+"""802.1Q, QinQ, IPv6 extension headers and IPv4 options: none of these may hide a packet from the box, or break it."""
 
 import socket
 
 from cases import case
-from lab import CLIENT, SERVER, drops, echo, receive_exactly
+from lab import CLIENT, SERVER, drops
 from nets import check
-from packets import ACK, Wire, parse
+from packets import ACK, parse
+from rawclient import Wire
 from relay import Far
+from servers import echo, receive_exactly
 from transfer import both_ways
 
 TAGS = {"802.1Q": (5,), "QinQ": (100, 7)}
@@ -69,12 +71,12 @@ def padding(words):
     return bytes([words, 0x1E if words else 1, 4 + 8 * words]) + bytes(4 + 8 * words)
 
 
-SEGMENT_ROUTING = bytes([0, 0, 0]) + bytes(4)  # routing header type 0 with no segment left: to be ignored (RFC 8200, 4.4)
+ROUTING = bytes([0, 0, 0]) + bytes(4)  # of type 0 with no segment left: to be ignored (RFC 8200, 4.4)
 HEADERS = {
     "destination options": ((60, padding(0)),),
     "hop-by-hop options": ((0, padding(0)),),
     "both, and long": ((0, padding(3)), (60, padding(5))),
-    "routing header of no segments": ((43, SEGMENT_ROUTING),),
+    "routing header of no segments": ((43, ROUTING),),
 }
 
 

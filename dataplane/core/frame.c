@@ -270,10 +270,14 @@ static bool is_vlan_tag(uint16_t type)
 /* Steps over the tags in front of the EtherType at *at; false when the frame ends there or has too many. */
 static bool parse_vlan_tags(const uint8_t *frame, uint32_t bytes, uint32_t *at, uint16_t *type, struct sw_packet *out)
 {
+	unsigned int vlans = 0;
+
 	for (unsigned int tag = 0; is_vlan_tag(*type); tag++) {
 		if (tag == VLAN_TAGS_MAX || bytes - *at < 6) /* this EtherType, the tag, and the EtherType behind */
 			return false;
-		out->vlan |= ((sw_load_be16(frame + *at + 2) & VLAN_ID_MASK) | SW_VLAN_PRESENT) << 16 * tag;
+		const uint32_t id = sw_load_be16(frame + *at + 2) & VLAN_ID_MASK;
+		if (id != 0) /* 0: a priority and no VLAN (IEEE 802.1Q, 9.6); the other end may well answer without */
+			out->vlan |= (id | SW_VLAN_PRESENT) << 16 * vlans++;
 		*at += 4;
 		*type = sw_load_be16(frame + *at);
 	}

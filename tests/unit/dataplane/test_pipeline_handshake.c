@@ -235,6 +235,36 @@ static void another_vlan_is_another_connection(struct net *n)
 	assert_dropped(n, COOKIE_INVALID, 2);
 }
 
+/* A tag of VLAN 0 is a priority: the server's host answers without one. */
+static void priority_tags_are_no_vlan(struct net *n)
+{
+	const struct flavour *own = n->flavour;
+	struct flavour client = *own;
+	struct session s = session_of(n, 1);
+
+	if (own->tag_count > 1)
+		return;
+	client.tags[client.tag_count].type = 0x8100;
+	client.tags[client.tag_count++].id = 5 << 13;
+	n->flavour = &client;
+	session_connect(&s); /* whose frames keep the tag, both ways */
+	n->flavour = own;
+	server_syn_ack(&s);
+	net_run(n);
+	assert_int_equal(net_expect(n, SW_INSIDE).view.tcp_flags, SW_TCP_ACK);
+	for (unsigned int i = 0; i < 3; i++) {
+		n->flavour = &client;
+		const uint32_t seq = client_next(&s);
+		client_data(&s, 100);
+		net_run(n);
+		expect_segment(&s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, seq, server_next(&s), 100, i * 100);
+		n->flavour = own;
+		server_ack(&s);
+		net_run(n);
+		expect_segment(&s, SW_OUTSIDE, SW_TCP_ACK, server_next_at_client(&s), client_next(&s), 0, 0);
+	}
+}
+
 /* The promise of the epoch in which the cookie was made, not of the one in which it comes back. */
 static void promise_of_the_cookies_epoch_counts(struct net *n)
 {
@@ -401,6 +431,7 @@ static const struct net_case cases[] = {
 	NET_CASE(cookie_lives_two_epochs, NULL),
 	NET_CASE(echo_of_something_else_is_refused, NULL),
 	NET_CASE(another_vlan_is_another_connection, NULL),
+	NET_CASE(priority_tags_are_no_vlan, NULL),
 	NET_CASE(promise_of_the_cookies_epoch_counts, NULL),
 	NET_CASE(syn_again_gets_the_same_answer, NULL),
 	NET_CASE(old_cookie_opens_nothing_while_its_flow_closes, NULL),

@@ -62,7 +62,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 
 	sw_admission_prepare(w, &a, SW_LIMITER_CONN);
 	const uint32_t record = sw_source_prove(w, &a);
-	const enum sw_drop_reason reason = sw_admit_connection(w, &a, record);
+	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, &a, record);
 	if (reason == SW_ADMITTED)
 		sw_connect_open(w, b, i, options, record);
 	else if (a.service->refusal == SW_REFUSE_RST)
@@ -96,7 +96,8 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 /* An ACK that may echo a cookie. */
 static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
 {
-	return sw_handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment && !unguarded(w, b, i) &&
+	/* Whatever the mode is by now: who was sent a cookie knows of no other server. */
+	return sw_handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment &&
 		sw_accepts_cookies(w, b->slots[i]);
 }
 

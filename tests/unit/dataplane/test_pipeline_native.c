@@ -345,6 +345,33 @@ static void cookies_are_taken_after_disarming(struct net *n)
 	session_exchange(&again, 10);
 }
 
+/* The operator turns the service off while clients have their cookies. */
+static void cookies_are_taken_in_every_mode(struct net *n)
+{
+	for (unsigned int mode = SW_MODE_OFF; mode <= SW_MODE_MONITOR; mode++) {
+		struct session s = session_of(n, mode);
+		n->draft.services[0].mode = SW_MODE_AUTO;
+		net_new_policy(n);
+		net_arm(n, 0, true);
+		client_syn(&s);
+		net_run(n);
+		expect_syn_ack(&s);
+		n->draft.services[0].mode = (uint8_t)mode;
+		n->draft.services[0].limits[0].conn_per_s = n->draft.services[0].limits[0].conn_burst = 1;
+		net_new_policy(n);
+		net_arm(n, 0, false);
+		client_ack(&s);
+		net_run(n);
+		expect_server_syn(&s);
+		server_syn_ack(&s);
+		net_run(n);
+		expect_segment(&s, SW_INSIDE, SW_TCP_ACK, client_next(&s), server_next(&s), 0, 0);
+		session_exchange(&s, 10);
+		session_close(&s);
+	}
+	assert_int_equal(net_dropped_all(n), 0);
+}
+
 /* ---- what is learned about the server ---------------------------------------------------------------------------------------------- */
 
 static void profile_is_learned_from_native_handshakes(struct net *n)
@@ -384,6 +411,7 @@ static const struct net_case cases[] = {
 	NET_CASE(same_ports_again, shape_quiet),
 	NET_CASE(native_connection_on_the_ports_of_a_proxied_one, shape_quiet),
 	NET_CASE(cookies_are_taken_after_disarming, shape_quiet),
+	NET_CASE(cookies_are_taken_in_every_mode, shape_quiet),
 	NET_CASE(profile_is_learned_from_native_handshakes, shape_quiet),
 };
 

@@ -53,7 +53,10 @@ struct sw_packet {
 	 */
 	struct sw_address client, server;
 	uint16_t client_port, server_port;
-	/* 802.1Q and QinQ: outer VLAN id | inner VLAN id << 16; each with SW_VLAN_PRESENT. 0: untagged. */
+	/*
+	 * 802.1Q and QinQ: outer VLAN id | inner VLAN id << 16; each with SW_VLAN_PRESENT. 0: untagged. A tag of id 0 is
+	 * stepped over: a priority, and no VLAN.
+	 */
 	uint32_t vlan;
 	uint32_t seq, ack;
 	uint32_t tsval, tsecr;  /* when timestamp_offset is not 0 */

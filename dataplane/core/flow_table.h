@@ -42,6 +42,7 @@ enum {
 	SW_FLOW_SAW_CLIENT = 0x200,   /* `client` holds what it said */
 	SW_FLOW_SAW_SERVER = 0x400,   /* `server` likewise */
 	SW_FLOW_REFUSING = 0x800,     /* the server had an old connection on these ports; it was told to forget it */
+	SW_FLOW_RESET = 0x2000,       /* closed by a RST of the client, of reset_seq */
 	SW_FLOW_ALLOWED = 0x1000,     /* the source is allow-listed: followed and counted, but nothing of it is dropped */
 };
 
@@ -87,6 +88,7 @@ struct sw_flow_setup {
 	uint16_t client_mss, client_window;
 	int8_t window_scale;     /* the client's, as the cookie says; -1 none */
 	uint8_t sack, timestamps, ecn;
+	uint32_t reset_seq;
 	uint32_t held_first, held_last; /* held packets, SW_FLOW_NONE: none */
 	uint16_t held_count, reserved;
 	uint32_t held_bytes;

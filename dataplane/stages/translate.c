@@ -108,19 +108,38 @@ static bool reset_in_window(const struct sw_flow *f, const struct sw_flow_peer *
 	return seq - receiver->acked <= receiver->window || receiver->acked - seq <= 1;
 }
 
-static inline uint32_t scaled(uint16_t window, int scale)
-{
-	return (uint32_t)window << (scale > 0 ? scale : 0);
-}
+/* One end of a flow, the other one, and the flags that speak of each. */
+struct ends {
+	struct sw_flow_peer *peer;
+	const struct sw_flow_peer *other;
+	uint16_t saw_peer, saw_other, fin;
+	int8_t scale; /* of the peer's windows */
+};
 
-static inline void say(struct sw_flow_peer *peer, uint32_t end, uint32_t ack, uint32_t window, bool first)
+/* Packets may be reordered, and windows of the other scale are rounded: both less than this. */
+enum { SEQUENCE_SLACK = 1 << 16 };
+
+/*
+ * What a segment says about its sender, as far as it can be true: anybody can send a packet that claims to be of this
+ * connection. It ends within what the other end has room for, and acknowledges nothing that was not sent.
+ */
+static void say(struct sw_flow *f, const struct ends *e, const struct sw_packet *p, uint32_t end)
 {
-	if (first || sw_seq_before(peer->next, end))
-		peer->next = end;
-	if (first || !sw_seq_before(ack, peer->acked)) {
-		peer->acked = ack;
-		peer->window = window;
+	const bool first = !(f->flags & e->saw_peer), judge = f->flags & e->saw_other;
+	const bool is_fin = p->tcp_flags & SW_TCP_FIN;
+
+	if (judge && (int32_t)(end - e->other->acked) > (int64_t)e->other->window + SEQUENCE_SLACK)
+		return;
+	if (judge && sw_seq_before(e->other->next, p->ack))
+		return;
+	/* A FIN is the end; the last one is right, should somebody have forged another. */
+	if (first || is_fin || (!(f->flags & e->fin) && sw_seq_before(e->peer->next, end)))
+		e->peer->next = end;
+	if (first || !sw_seq_before(p->ack, e->peer->acked)) {
+		e->peer->acked = p->ack;
+		e->peer->window = (uint32_t)p->window << (e->scale > 0 ? e->scale : 0);
 	}
+	f->flags |= (uint16_t)(e->saw_peer | (is_fin ? e->fin : 0));
 }
 
 /* Both directions have been ended and each end has said so. */
@@ -153,6 +172,36 @@ static bool follow_embryonic(struct sw_worker *w, struct sw_burst *b, unsigned i
 	return false;
 }
 
+/*
+ * A host obeys a RST of exactly the number that it waits for, and answers any other in its window with an ACK (RFC 5961, 3).
+ * Which that is we know to lie between what it has acknowledged and what the client has sent. Should it go on to
+ * acknowledge more than that number, it has not obeyed: see revive().
+ */
+static void close_if_believed(struct sw_worker *w, struct sw_flow *f, uint32_t flow, uint32_t seq)
+{
+	if (f->flags & SW_FLOW_SAW_CLIENT && f->flags & SW_FLOW_SAW_SERVER &&
+		seq - f->server.acked > f->client.next - f->server.acked)
+		return;
+	if (f->state == SW_FLOW_ESTABLISHED) {
+		f->flags |= SW_FLOW_RESET;
+		w->flows.setups[flow].reset_seq = seq;
+	}
+	sw_flow_close(w, flow);
+}
+
+/* The server has acknowledged what came behind a client's RST: it counts as a connection again. */
+static void revive(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
+{
+	struct sw_flow *f = &w->flows.flows[flow];
+
+	if (f->record != SW_FLOW_NONE && !sw_address_equal(&w->records[f->record].address, &w->flows.setups[flow].client))
+		f->record = SW_FLOW_NONE; /* meanwhile another's */
+	f->flags &= (uint16_t)~SW_FLOW_RESET;
+	f->state = SW_FLOW_ESTABLISHED;
+	sw_flow_count(w, flow, sw_service_of(w, b, i));
+	sw_flow_move(&w->flows, flow, SW_LIST_ESTABLISHED);
+}
+
 void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
@@ -172,19 +221,17 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 		return;
 	}
 	f->last_seen = sw_coarse(w->now);
-	if (p->tcp_flags & SW_TCP_ACK) {
+	if ((p->tcp_flags & (SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_ACK) {
+		const struct ends e = {&f->client, &f->server, SW_FLOW_SAW_CLIENT, SW_FLOW_SAW_SERVER, SW_FLOW_FIN_CLIENT,
+			f->client_scale};
 		if (!(f->flags & SW_FLOW_SAW_CLIENT))
 			f->client_start = p->seq;
-		say(&f->client, p->seq + sw_segment_length(p), p->ack, scaled(p->window, f->client_scale),
-			!(f->flags & SW_FLOW_SAW_CLIENT));
-		f->flags |= SW_FLOW_SAW_CLIENT;
+		say(f, &e, p, p->seq + sw_segment_length(p));
 	}
-	if (p->tcp_flags & SW_TCP_FIN)
-		f->flags |= SW_FLOW_FIN_CLIENT;
 	if (f->flags & SW_FLOW_PROXIED)
 		sw_translate_client(f, sw_frame_of(b->mbufs[i]), p);
 	if (p->tcp_flags & SW_TCP_RST)
-		sw_flow_close(w, flow);
+		close_if_believed(w, f, flow, p->seq);
 	else
 		close_when_done(w, f, flow);
 }
@@ -214,14 +261,14 @@ void sw_follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 		return;
 	}
 	f->last_seen = sw_coarse(w->now);
-	if (p->tcp_flags & SW_TCP_ACK) {
-		say(&f->server, seq + sw_segment_length(p), p->ack, scaled(p->window, f->server_scale),
-			!(f->flags & SW_FLOW_SAW_SERVER));
-		f->flags |= SW_FLOW_SAW_SERVER;
+	if ((p->tcp_flags & (SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_ACK) {
+		/* Inside is trusted: what the server acknowledges was sent, though it may have passed when we were not here. */
+		const struct ends e = {&f->server, &f->client, SW_FLOW_SAW_SERVER, 0, SW_FLOW_FIN_SERVER, f->server_scale};
+		say(f, &e, p, seq + sw_segment_length(p));
 		note_data(w, f);
+		if (f->flags & SW_FLOW_RESET && sw_seq_before(w->flows.setups[flow].reset_seq, p->ack))
+			revive(w, b, i, flow);
 	}
-	if (p->tcp_flags & SW_TCP_FIN)
-		f->flags |= SW_FLOW_FIN_SERVER;
 	if (f->flags & SW_FLOW_PROXIED)
 		translate_server(f, sw_frame_of(b->mbufs[i]), p);
 	if (p->tcp_flags & SW_TCP_RST)

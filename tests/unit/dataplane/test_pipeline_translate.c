@@ -256,6 +256,91 @@ static void resets_out_of_window_are_dropped(struct net *n)
 	session_exchange(&s, 100);
 }
 
+/* A RST in the window but of another number than the host waits for: it goes on, and so does the count. */
+static void client_cannot_hide_behind_resets(struct net *n)
+{
+	n->draft.services[0].limits[0].concurrent = 2;
+	net_new_policy(n);
+	for (unsigned int k = 0; k < 6; k++) {
+		struct session s = session_of(n, 1);
+		s.client_port = (uint16_t)(s.client_port + k);
+		s.client_isn += k;
+		client_syn(&s);
+		net_run(n);
+		expect_syn_ack(&s);
+		client_ack(&s);
+		net_run(n);
+		if (k >= 2) {
+			net_expect_nothing(n);
+			continue;
+		}
+		expect_server_syn(&s);
+		server_syn_ack(&s);
+		net_run(n);
+		net_discard(n);
+		session_put(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_RST, .seq = client_next(&s) + 1});
+		net_run(n);
+		expect_rst(&s, SW_INSIDE, client_next(&s) + 1); /* the host may judge */
+		server_ack(&s);                                 /* "challenge ACK" */
+		net_run(n);
+		net_discard(n);
+		/* The same with a number that the host has just passed: only its further ACKs tell. */
+		client_data(&s, 100);
+		session_put(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_RST, .seq = client_next(&s) - 50});
+		net_run(n);
+		net_discard(n);
+		assert_int_equal(session_flow(&s)->state, SW_FLOW_CLOSING);
+		server_ack(&s);
+		net_run(n);
+		net_discard(n);
+		assert_int_equal(session_flow(&s)->state, SW_FLOW_ESTABLISHED);
+		session_exchange(&s, 10);
+	}
+	assert_dropped(n, LIMIT_CONCURRENT_SOURCE, 4);
+	assert_int_equal(n->w->service_budgets[0].concurrent, 2);
+}
+
+/* Somebody else knows addresses and ports: what it claims must not change what we believe of the client. */
+static void forged_segments_are_not_believed(struct net *n)
+{
+	struct session s = session_of(n, 1);
+	const struct segment forged[] = {
+		{.flags = SW_TCP_ACK, .seq = client_next(&s), .ack = 1u << 30},
+		{.flags = SW_TCP_ACK, .seq = client_next(&s), .ack = 1},
+		{.flags = SW_TCP_ACK, .seq = client_next(&s) + (1u << 29), .payload_bytes = 10},
+		{.flags = SW_TCP_ACK | SW_TCP_FIN, .seq = client_next(&s) + (1u << 29)},
+		{.flags = SW_TCP_ACK | SW_TCP_FIN, .seq = client_next(&s) + 300}, /* in the window: as good as true, for now */
+	};
+
+	session_establish(&s);
+	session_exchange(&s, 50);
+	for (unsigned int i = 0; i < sizeof(forged) / sizeof(forged[0]); i++) {
+		struct segment g = forged[i];
+		g.ack += server_next_at_client(&s);
+		session_put(&s, SW_OUTSIDE, &g);
+		net_run(n);
+		net_discard(n);
+		session_exchange(&s, 50);
+		const struct sw_flow *f = session_flow(&s);
+		assert_int_equal(f->client.acked, server_next_at_client(&s));
+		if (i < 4)
+			assert_int_equal(f->client.next, client_next(&s));
+	}
+	session_close(&s);
+	assert_int_equal(session_flow(&s)->state, SW_FLOW_CLOSING);
+	assert_int_equal(n->w->service_budgets[0].concurrent, 0);
+
+	struct session t = session_of(n, 2);
+	session_establish(&t);
+	session_put(&t, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_ACK, .seq = client_next(&t), .ack = server_next_at_client(&t) + (1u << 30)});
+	net_run(n);
+	net_discard(n);
+	server_rst(&t);
+	net_run(n);
+	expect_rst(&t, SW_OUTSIDE, server_next_at_client(&t));
+	assert_int_equal(session_flow(&t)->state, SW_FLOW_CLOSING);
+}
+
 static void half_closed_connections_go_on(struct net *n)
 {
 	struct session s = session_of(n, 1);
@@ -493,6 +578,8 @@ static const struct net_case cases[] = {
 	NET_CASE(server_without_what_was_promised, NULL),
 	NET_CASE(resets_are_translated_and_end_the_flow, NULL),
 	NET_CASE(resets_out_of_window_are_dropped, NULL),
+	NET_CASE(client_cannot_hide_behind_resets, NULL),
+	NET_CASE(forged_segments_are_not_believed, NULL),
 	NET_CASE(half_closed_connections_go_on, NULL),
 	NET_CASE(simultaneous_close, NULL),
 	NET_CASE(keep_alives_pass_and_keep_alive, shape_impatient),

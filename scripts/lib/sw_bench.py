@@ -126,5 +126,5 @@ def instructions(args):
 
 # ---- end to end ----
 
-def end_to_end(args):
-    return sw_bench_wire.end_to_end(real_time())
+def end_to_end(_):
+    return sw_bench_wire.end_to_end(["--real-time"] if real_time() else [])

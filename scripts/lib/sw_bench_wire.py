@@ -29,20 +29,21 @@ def over_memif(priority):
     snapshot = directory + "/policy.snapshot"
     subprocess.run([PROGRAM, "snapshot", snapshot, directory, "--cpu", cpu], check=True)
     with open(directory + "/generator.log", "w") as log:
-        generator = subprocess.Popen(priority + [PROGRAM, "generate", directory, "--generator-cpu", generator_cpu], text=True,
+        generator = subprocess.Popen([PROGRAM, "generate", directory, "--generator-cpu", generator_cpu] + priority, text=True,
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
     started = []
     try:
         listening = [directory + "/%s.sock" % who for who in ("forward", "seawall")]
         sw_process.wait_until(lambda: all(map(os.path.exists, listening)) or generator.poll() is not None, 30)
-        forward = sw_process.spawn(priority + [PROGRAM, "forward", directory, "--cpu", cpu], directory + "/forward.log")
+        forward = sw_process.spawn([PROGRAM, "forward", directory, "--cpu", cpu], directory + "/forward.log")
         started.append(forward)
-        time.sleep(1)
-        os.kill(forward["pid"], signal.SIGSTOP)  # two pollers at one real-time priority: the second would never come to start
-        dataplane = sw_process.spawn(priority + [program("dataplane"), "--snapshot", snapshot, "--runtime-dir", directory + "/run",
-                                                 "--state-dir", directory + "/state"], directory + "/dataplane.log")
+        dataplane = sw_process.spawn([program("dataplane"), "--snapshot", snapshot, "--runtime-dir", directory + "/run",
+                                      "--state-dir", directory + "/state"], directory + "/dataplane.log")
         started.append(dataplane)
-        out, _ = generator.communicate("%d %d\n" % (forward["pid"], dataplane["pid"]), timeout=180)
+        # Whoever is stopped before its ports are connected never connects them.
+        sw_process.wait_until(lambda: os.path.exists(directory + "/run/region"), 30)
+        time.sleep(1)
+        out, _ = generator.communicate("%d %d\n" % (forward["pid"], dataplane["pid"]), timeout=120)
         if generator.returncode:
             raise LabError("sw-endtoend ended:\n" + "".join(
                 sw_process.log_tail(directory + "/%s.log" % who) for who in ("generator", "forward", "dataplane")))
@@ -65,8 +66,8 @@ def resume(pid):
 
 def over_rings(priority):
     generator_cpu, cpu = cpus()
-    done = subprocess.run(priority + [PROGRAM, "ring", "--generator-cpu", generator_cpu, "--cpu", cpu], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=180)
+    done = subprocess.run([PROGRAM, "ring", "--generator-cpu", generator_cpu, "--cpu", cpu] + priority, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
     if done.returncode:
         raise LabError("sw-endtoend ring: %s" % done.stderr[-1500:])
     return json.loads(done.stdout)

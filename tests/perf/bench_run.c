@@ -10,6 +10,9 @@
 
 #include "bench.h"
 
+/* So that others get their turn, where scripts/bench runs this at a real-time priority. */
+enum { BETWEEN_RUNS_US = 30000 };
+
 /*
  * Time that this thread has had a CPU, in TSC cycles: what others run on a shared machine meanwhile does not count. A
  * pass takes a millisecond or so, the two readings a fraction of a microsecond.
@@ -138,6 +141,7 @@ struct bench_result bench_run_case(struct bench_box *b, const struct bench_case 
 	const double frames = (double)BENCH_FRAMES * o->passes;
 
 	for (int r = -2; r < (int)o->runs; r++) {
+		rte_delay_us_sleep(BETWEEN_RUNS_US);
 		double bare_alone = 0, bare_both = 0, alone = 0, both = 0;
 		flood.template(&flood);
 		for (unsigned int p = 0; bare && p < o->passes; p++) {

@@ -10,7 +10,10 @@
  */
 #include "endtoend.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -95,6 +98,39 @@ static void await_link(uint16_t port)
 	}
 	if (link.link_status != RTE_ETH_LINK_UP)
 		fail("memif", "nobody connected");
+}
+
+/* ---- priority ----------------------------------------------------------------------------------------------------- */
+
+static bool real_time;
+
+/* The threads that poll, and they alone: threads of the EAL that tend the ports share their cores. */
+static void hurry(pid_t thread)
+{
+	const struct sched_param p = {.sched_priority = 1};
+
+	if (real_time && sched_setscheduler(thread, SCHED_FIFO, &p))
+		fprintf(stderr, "endtoend: no real-time priority: %s\n", strerror(errno));
+}
+
+/* Of seawall-dataplane: the workers, which are lcores of the EAL. */
+static void hurry_workers(pid_t pid)
+{
+	char path[64], name[32];
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	DIR *tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks)) != NULL) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/comm", pid, entry->d_name);
+		FILE *f = fopen(path, "re");
+		if (f && fgets(name, sizeof(name), f) && strncmp(name, "rte-worker", 10) == 0)
+			hurry((pid_t)strtol(entry->d_name, NULL, 10));
+		if (f)
+			fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
 }
 
 /* ---- snapshot and forwarder --------------------------------------------------------------------------------------- */
@@ -236,7 +272,6 @@ static int generate(const char *dir, unsigned int cpu)
 			memif_arguments(arguments, "server", dir, s->name, (enum sw_side)side);
 			s->ports[side] = open_memif(name, arguments, e->pool);
 		}
-	fprintf(stderr, "endtoend: ports are open\n");
 	if (scanf("%d %d", &e->forward.pid, &e->seawall.pid) != 2 || e->forward.pid < 2 || e->seawall.pid < 2)
 		fail("stdin", "two process ids were to come");
 	for (unsigned int side = 0; side < SW_SIDES; side++) {
@@ -245,6 +280,9 @@ static int generate(const char *dir, unsigned int cpu)
 	}
 	pause_process(&e->forward);
 	pause_process(&e->seawall);
+	hurry(e->forward.pid);
+	hurry_workers(e->seawall.pid);
+	hurry(0);
 	const int result = print(measure(e));
 	resume_process(&e->forward);
 	resume_process(&e->seawall);
@@ -261,6 +299,13 @@ static int run_forwarder(void *arg)
 {
 	(void)arg;
 	endtoend_forward(ring_ports[0][SW_OUTSIDE], ring_ports[0][SW_INSIDE], &stop_forwarder);
+	return 0;
+}
+
+static int hurry_lcore(void *arg)
+{
+	(void)arg;
+	hurry(0);
 	return 0;
 }
 
@@ -319,6 +364,9 @@ static int ring(unsigned int generator_cpu, unsigned int cpu)
 	open_rings(&e->seawall, ring_ports[1], e->pool);
 	for (unsigned int side = 0; side < SW_SIDES; side++)
 		ring_box.worker->queues[0][side] = (struct sw_queue){.port_id = ring_ports[1][side], .queue_id = 0};
+	hurry(0);
+	rte_eal_remote_launch(hurry_lcore, NULL, ring_lcore);
+	rte_eal_wait_lcore(ring_lcore);
 	return print(measure(e));
 }
 
@@ -328,12 +376,13 @@ static const char usage[] =
 	"usage: sw-endtoend snapshot FILE DIR | forward DIR | generate DIR | ring\n"
 	"  --cpu N            where Seawall and the forwarder run (default 1)\n"
 	"  --generator-cpu N  where the generator runs (default 0)\n"
-	"  --slices N         slices of each kind, at least 9 (default 25)\n";
+	"  --slices N         slices of each kind, at least 9 (default 25)\n"
+	"  --real-time        SCHED_FIFO for the threads that poll, during slices of 60 ms with as long a rest between them\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {{"cpu", required_argument, NULL, 'c'},
-		{"generator-cpu", required_argument, NULL, 'g'}, {"slices", required_argument, NULL, 's'}, {0}};
+		{"generator-cpu", required_argument, NULL, 'g'}, {"slices", required_argument, NULL, 's'}, {"real-time", no_argument, NULL, 'r'}, {0}};
 	unsigned int cpu = 1, generator_cpu = 0;
 
 	endtoend = (struct endtoend){.slices = 25, .random = 88172645463325252ull};
@@ -344,6 +393,8 @@ int main(int argc, char **argv)
 			generator_cpu = (unsigned int)strtoul(optarg, NULL, 10);
 		else if (c == 's')
 			endtoend.slices = (unsigned int)strtoul(optarg, NULL, 10);
+		else if (c == 'r')
+			real_time = true;
 		else
 			optind = argc + 1;
 	}

@@ -14,6 +14,7 @@ enum {
 	PAYLOAD = 24,              /* behind the header of a data packet: the time in its first eight bytes */
 	DATA_HEADERS = 14 + 20 + 32,
 	PATIENCE_MS = 3000,
+	DRAIN_MS = 5,
 	SOURCES = 1 << 20,
 };
 
@@ -158,14 +159,22 @@ static void stop_pump(struct pump *p)
 	p->pending_count = 0;
 }
 
-/* What is still under way belongs to nobody's figure. */
+/* What is still under way belongs to nobody's figure. It ends: the box may go on to repeat an answer now and then. */
 static void drain(struct endtoend *e, struct pump *p)
 {
-	for (unsigned int quiet = 0; quiet < 2000; quiet++) {
+	const uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * DRAIN_MS;
+
+	for (unsigned int quiet = 0; quiet < 200 && rte_rdtsc() < end; quiet++) {
 		if (receive_some(e, p))
 			quiet = 0;
 		rte_delay_us(1);
 	}
+}
+
+/* Between slices the machine belongs to others: two threads that poll at a real-time priority would leave them nothing. */
+static void rest(void)
+{
+	rte_delay_us_sleep(ENDTOEND_SLICE_MS * 1000);
 }
 
 static double measure(struct endtoend *e, struct subject *s, write_fn *write)
@@ -174,6 +183,7 @@ static double measure(struct endtoend *e, struct subject *s, write_fn *write)
 
 	if (syn_template.length == 0)
 		make_templates();
+	rest();
 	s->resume(s);
 	pump_for(e, &p, ENDTOEND_WARM_MS);
 	p.received = 0;
@@ -209,6 +219,7 @@ void endtoend_latency(struct endtoend *e, struct subject *s, double per_s)
 {
 	struct pump p = {.s = s, .write = write_data, .per_s = per_s};
 
+	rest();
 	s->resume(s);
 	pump_for(e, &p, ENDTOEND_WARM_MS);
 	drain(e, &p);
@@ -231,14 +242,13 @@ static uint32_t flow_of(const uint8_t *frame, bool to_client)
 	return address >= 0xc0000000u && port >= BENCH_CLIENT_PORT && n < ENDTOEND_FLOWS ? n : ENDTOEND_FLOWS;
 }
 
-static void send_one(struct endtoend *e, struct subject *s, enum sw_side side, struct rte_mbuf *m)
+static void send_one(const struct subject *s, enum sw_side side, struct rte_mbuf *m)
 {
 	rte_mbuf_refcnt_set(m, 1);
-	for (unsigned int tries = 0; tries < 100000; tries++)
+	for (const uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * PATIENCE_MS; rte_rdtsc() < end;)
 		if (rte_eth_tx_burst(s->ports[side], 0, &m, 1) == 1)
 			return;
 	rte_exit(EXIT_FAILURE, "endtoend: %s takes no more frames\n", s->name);
-	(void)e;
 }
 
 /* The client's ACK upon the cookie, the server's SYN-ACK upon the SYN; the ACK that completes it opens the flow. */
@@ -265,13 +275,13 @@ static void shake(struct endtoend *e, struct subject *s, enum sw_side side, cons
 			if (tcp[at] == 8)
 				e->flows[n].tsval = get32(tcp + at + 2);
 		write_flow(e, m, &ack, n);
-		send_one(e, s, SW_OUTSIDE, m);
+		send_one(s, SW_OUTSIDE, m);
 	} else if (side == SW_INSIDE && flags == SW_TCP_SYN) {
 		struct bench_tuple tuple = bench_flow(n);
 		tuple.ack = tuple.seq + 1;
 		tuple.seq = ~tuple.seq;
 		bench_write(m, &syn_ack, &tuple, SW_INSIDE);
-		send_one(e, s, SW_INSIDE, m);
+		send_one(s, SW_INSIDE, m);
 	} else {
 		e->flows[n].open |= side == SW_INSIDE && flags == SW_TCP_ACK;
 		rte_pktmbuf_free(m);
@@ -301,7 +311,7 @@ void endtoend_open_flows(struct endtoend *e, struct subject *s)
 			if (m == NULL)
 				rte_exit(EXIT_FAILURE, "endtoend: no buffers left\n");
 			bench_write(m, &syn, &tuple, SW_OUTSIDE);
-			send_one(e, s, SW_OUTSIDE, m);
+			send_one(s, SW_OUTSIDE, m);
 		}
 		const uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * PATIENCE_MS;
 		while (opened(e, first) < SW_BURST && rte_rdtsc() < end)

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The limiter table: what it finds, whom it gives up, whom never. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "core/limiter_table.h"
+#include "random_prefixes.h"
+
+static struct sw_limiter_table make(uint64_t entries, uint64_t seed)
+{
+	struct sw_limiter_table t = {.mask = 0};
+	const size_t bytes = sw_limiter_bytes(entries, &t.mask);
+
+	t.sets = aligned_alloc(64, bytes);
+	assert_non_null(t.sets);
+	memset(t.sets, 0, bytes);
+	for (unsigned int i = 0; i < 4; i++)
+		t.key[i] = random_next(&seed) | 1;
+	return t;
+}
+
+static void sizes(void **state)
+{
+	static const struct {
+		uint64_t entries, sets;
+	} sizes_of[] = {{1, 1}, {4, 1}, {5, 2}, {8, 2}, {9, 4}, {1000, 256}, {1024, 256}, {1u << 20, 1u << 18}};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(sizes_of) / sizeof(sizes_of[0]); i++) {
+		uint64_t mask;
+		assert_int_equal(sw_limiter_bytes(sizes_of[i].entries, &mask), sizes_of[i].sets * 64);
+		assert_int_equal(mask, sizes_of[i].sets - 1);
+	}
+}
+
+/* Every part of a key tells entries apart, for both families. */
+static void keys_differ_in_each_part(void **state)
+{
+	const struct sw_limiter_table t = make(4, 7);
+	(void)state;
+
+	for (unsigned int family = 0; family < 2; family++) {
+		const struct sw_address a = address_of(family ? "2001:db8::1" : "10.0.0.1");
+		const uint64_t base = sw_limiter_hash(&t, &a, SW_LIMITER_SYN, 0, 0);
+		for (unsigned int bit = family ? 0 : 96; bit < 128; bit++) {
+			struct sw_address b = a;
+			b.bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+			assert_true(sw_limiter_hash(&t, &b, SW_LIMITER_SYN, 0, 0) != base);
+		}
+		for (unsigned int level = 0; level < 4; level++)
+			for (unsigned int kind = SW_LIMITER_SYN; kind <= SW_LIMITER_RESET; kind++)
+				for (uint32_t service = 0; service < 50; service++)
+					if (level || kind || service)
+						assert_true(sw_limiter_hash(&t, &a, (enum sw_limiter_kind)kind, level, service) != base);
+	}
+	free(t.sets);
+}
+
+/* Addresses at any distance, as in a prefix or prefix after prefix, overflow sets of four no more than chance has it. */
+static void neighbours_spread(void **state)
+{
+	enum { SETS = 4096, KEYS = SETS * 2, KEY_SETS = 100 };
+	static const uint8_t last_bytes[] = {15, 14, 13, 7, 5}; /* of a counter: hosts, /24s, /16s; IPv6 /64s, /48s */
+	static uint16_t load[SETS];
+	(void)state;
+
+	for (unsigned int i = 0; i < KEY_SETS * sizeof(last_bytes); i++) {
+		const unsigned int byte = last_bytes[i / KEY_SETS];
+		struct sw_limiter_table t = make(SETS * 4, 99 + i);
+		unsigned int over = 0;
+		memset(load, 0, sizeof(load));
+		for (uint32_t k = 0; k < KEYS; k++) {
+			struct sw_address a = address_of(byte < 12 ? "2001:db8::" : "10.0.0.0");
+			a.bytes[byte] = (uint8_t)k;
+			a.bytes[byte - 1] = (uint8_t)(k >> 8);
+			load[sw_limiter_hash(&t, &a, SW_LIMITER_SYN, 0, 3) & t.mask]++;
+		}
+		for (unsigned int set = 0; set < SETS; set++)
+			over += load[set] > 4;
+		/* Poisson, mean 2: P(X > 4) = 5.3 %. */
+		if (over > SETS * 8 / 100)
+			fail_msg("byte %u, key %u: %u of %u sets overflow", byte, i % KEY_SETS, over, SETS);
+		free(t.sets);
+	}
+}
+
+static uint64_t hash_in_set(uint32_t fingerprint)
+{
+	return (uint64_t)fingerprint << 33 | 1ull << 32; /* set 0; fingerprints are odd */
+}
+
+static void least_deserving_gives_way(void **state)
+{
+	struct sw_limiter_table t = make(4, 5);
+	struct sw_limiter_entry evicted;
+	(void)state;
+
+	for (uint32_t k = 1; k <= 4; k++) {
+		struct sw_limiter_entry *e = sw_limiter_insert(&t, hash_in_set(k), 1000, &evicted);
+		assert_int_equal(evicted.fingerprint, 0);
+		assert_int_equal(e->note, 0);
+		assert_int_equal(e->tat, 1000);
+		e->tat = 1000 + k * 10; /* full again at 1010, 1020, 1030, 1040 */
+		e->note = k;
+	}
+	assert_int_equal(t.used, 4);
+	assert_ptr_equal(sw_limiter_insert(&t, hash_in_set(3), 2000, &evicted), sw_limiter_find(&t, hash_in_set(3)));
+	assert_int_equal(evicted.fingerprint, 0); /* there already */
+	assert_non_null(sw_limiter_insert(&t, hash_in_set(5), 2000, &evicted));
+	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(hash_in_set(1)));
+	assert_int_equal(evicted.note, 1); /* so its owner can give back what it names */
+	assert_null(sw_limiter_find(&t, hash_in_set(1)));
+	assert_int_equal(t.used, 4);
+	sw_limiter_find(&t, hash_in_set(2))->note |= SW_NOTE_PINNED;
+	assert_non_null(sw_limiter_insert(&t, hash_in_set(6), 2000, &evicted));
+	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(hash_in_set(3))); /* 2 is older, but pinned */
+	free(t.sets);
+}
+
+static void pinned_entries_are_never_taken(void **state)
+{
+	struct sw_limiter_table t = make(4, 5);
+	struct sw_limiter_entry evicted;
+	(void)state;
+
+	for (uint32_t k = 1; k <= 4; k++)
+		sw_limiter_insert(&t, hash_in_set(k), 10, &evicted)->note = SW_NOTE_PINNED | k;
+	for (uint32_t k = 5; k < 100; k++)
+		assert_null(sw_limiter_insert(&t, hash_in_set(k), UINT32_MAX, &evicted));
+	for (uint32_t k = 1; k <= 4; k++)
+		assert_int_equal(sw_limiter_find(&t, hash_in_set(k))->note, SW_NOTE_PINNED | k);
+	sw_limiter_remove(&t, sw_limiter_find(&t, hash_in_set(2)));
+	assert_int_equal(t.used, 3);
+	assert_null(sw_limiter_find(&t, hash_in_set(2)));
+	assert_non_null(sw_limiter_insert(&t, hash_in_set(7), 20, &evicted));
+	assert_int_equal(evicted.fingerprint, 0);
+	assert_int_equal(t.used, 4);
+	free(t.sets);
+}
+
+/* A bucket that is in debt now outlives any that is full: a flood of new keys does not wash an offender out at once. */
+static void buckets_in_debt_outlive_full_ones(void **state)
+{
+	struct sw_limiter_table t = make(4, 5);
+	struct sw_limiter_entry evicted;
+	(void)state;
+
+	sw_limiter_insert(&t, hash_in_set(1), 1000, &evicted)->tat = 5000;
+	for (uint32_t k = 2; k < 200; k++) {
+		assert_non_null(sw_limiter_insert(&t, hash_in_set(k), 1000 + k, &evicted));
+		assert_non_null(sw_limiter_find(&t, hash_in_set(1)));
+	}
+	free(t.sets);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(keys_differ_in_each_part),
+		cmocka_unit_test(neighbours_spread),
+		cmocka_unit_test(least_deserving_gives_way),
+		cmocka_unit_test(pinned_entries_are_never_taken),
+		cmocka_unit_test(buckets_in_debt_outlive_full_ones),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -12,6 +12,8 @@
 #include "policy/load.h"
 #include "policy/state_file.h"
 
+enum { RETIRED_LOOK_MS = 5000 };
+
 uint64_t sw_now_unix_ns(void)
 {
 	struct timespec now;
@@ -95,14 +97,41 @@ void sw_policy_release(const struct sw_policy *policy)
 	sw_policy_drop((struct policy *)(uintptr_t)policy);
 }
 
-const char *sw_policy_service_name(const struct sw_policy *policy, uint32_t slot)
+const struct sw_service *sw_policy_service(const struct sw_policy *policy, uint32_t slot)
 {
 	uint32_t count;
 	const struct sw_service *services = sw_snapshot_array(policy->snapshot, SW_SECTION_SERVICES, &count);
 	for (uint32_t i = 0; i < count; i++)
 		if (services[i].slot == slot)
-			return sw_snapshot_text(policy->snapshot, services[i].name);
+			return &services[i];
 	return NULL;
+}
+
+const char *sw_policy_service_name(const struct sw_policy *policy, uint32_t slot)
+{
+	const struct sw_service *service = sw_policy_service(policy, slot);
+	return service ? sw_snapshot_text(policy->snapshot, service->name) : NULL;
+}
+
+const struct sw_target *sw_policy_target(
+    const struct sw_policy *policy, const struct sw_service *service, const struct sw_target *after)
+{
+	uint32_t count;
+	const struct sw_service *services = sw_snapshot_array(policy->snapshot, SW_SECTION_SERVICES, NULL);
+	const struct sw_target *targets = sw_snapshot_array(policy->snapshot, SW_SECTION_TARGETS, &count);
+	for (const struct sw_target *t = after ? after + 1 : targets; t < targets + count; t++)
+		if (&services[t->service] == service)
+			return t;
+	return NULL;
+}
+
+uint32_t sw_policy_retired(const struct sw_policy *policy)
+{
+	uint32_t count, retired = 0;
+	const struct sw_service *services = sw_snapshot_array(policy->snapshot, SW_SECTION_SERVICES, &count);
+	while (count && services[--count].retired) /* they stand last */
+		retired++;
+	return retired;
 }
 
 const char *sw_policy_group_name(const struct sw_policy *policy, uint32_t slot)
@@ -273,18 +302,40 @@ out:
 	return result;
 }
 
+/* Until there is something to reload, or retired services are to be looked at. Under `state`. */
+static bool wait_for_reload(struct sw_control *c)
+{
+	struct timespec deadline;
+	if (!sw_retired_any(c->policy)) {
+		pthread_cond_wait(&c->reload, &c->state);
+		return false;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	deadline.tv_sec += c->retired_look_ms / 1000;
+	deadline.tv_nsec += c->retired_look_ms % 1000 * 1000000L;
+	if (deadline.tv_nsec >= 1000000000L) {
+		deadline.tv_sec++;
+		deadline.tv_nsec -= 1000000000L;
+	}
+	return pthread_cond_timedwait(&c->reload, &c->state, &deadline) == ETIMEDOUT;
+}
+
+/* Reloads on request, and lets go of retired services. */
 static void *reloader(void *argument)
 {
 	struct sw_control *c = argument;
 	pthread_mutex_lock(&c->state);
 	while (!c->ending) {
-		if (!c->reload_wanted) {
-			pthread_cond_wait(&c->reload, &c->state);
+		const bool look = !c->reload_wanted && wait_for_reload(c);
+		if (c->ending || (!c->reload_wanted && !look))
 			continue;
-		}
+		const bool reload = c->reload_wanted;
 		c->reload_wanted = false;
 		pthread_mutex_unlock(&c->state);
-		sw_control_reload(c, NULL);
+		if (reload)
+			sw_control_reload(c, NULL);
+		else
+			sw_retired_review(c);
 		pthread_mutex_lock(&c->state);
 	}
 	pthread_mutex_unlock(&c->state);
@@ -334,7 +385,9 @@ int sw_control_open(const struct sw_control_options *options, struct sw_control 
 	pthread_cond_init(&c->reload, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	c->config_path = strdup(options->config_path);
-	int result = c->config_path ? load_first(c, options) : -ENOMEM;
+	c->retired_look_ms = options->retired_look_ms ? options->retired_look_ms : RETIRED_LOOK_MS;
+	c->retirements = calloc(SW_SERVICES_MAX, sizeof(*c->retirements));
+	int result = c->config_path && c->retirements ? load_first(c, options) : -ENOMEM;
 	if (!result)
 		result = sw_control_start_publisher(c);
 	if (!result) {
@@ -370,6 +423,7 @@ void sw_control_close(struct sw_control *c)
 	pthread_mutex_destroy(&c->state);
 	pthread_mutex_destroy(&c->store);
 	pthread_mutex_destroy(&c->work);
+	free(c->retirements);
 	free(c->config_path);
 	free(c->runtime_dir);
 	free(c->state_dir);

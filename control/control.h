@@ -37,6 +37,7 @@ struct sw_control_options {
 	const char *config_path;
 	const char *runtime_dir; /* NULL: /run/seawall/<instance>; sw_control_runtime_dir() says which */
 	const char *state_dir;   /* NULL: /var/lib/seawall/<instance> */
+	uint32_t retired_look_ms; /* how often to see whether retired services have ended; 0: 5,000 */
 };
 
 /*
@@ -67,6 +68,13 @@ const char *sw_policy_service_name(const struct sw_policy *policy, uint32_t slot
 const char *sw_policy_group_name(const struct sw_policy *policy, uint32_t slot);
 /* Slot of the service with this name, or SW_NONE. */
 uint32_t sw_policy_service_slot(const struct sw_policy *policy, const char *name);
+/* The service with this slot, or NULL. */
+const struct sw_service *sw_policy_service(const struct sw_policy *policy, uint32_t slot);
+/* Its next target behind `after` (NULL: the first), or NULL. */
+const struct sw_target *sw_policy_target(const struct sw_policy *policy, const struct sw_service *service,
+	const struct sw_target *after);
+/* Services that are no longer configured, and stay for the connections they have (policy/retire.h). */
+uint32_t sw_policy_retired(const struct sw_policy *policy);
 /* The rule that counts in `entry` (allow, deny or block), or NULL. Linear: not for a loop over all entries. */
 const struct sw_prefix_rule *sw_policy_rule(const struct sw_policy *policy, uint32_t entry);
 /* The whole configuration in force as JSON in the shape of seawall.json, defaults filled in, lists of files by name. */

@@ -36,14 +36,15 @@ int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const str
 	if (!compiled)
 		return -ENOMEM;
 	snprintf(region, sizeof(region), "%s/%s", c->runtime_dir, SW_REGION_NAME);
-	struct sw_service_names *running =
-	    previous ? NULL : sw_running_services(region); /* our files are lost, it is not */
+	struct sw_running_services *running = sw_running_services(region);
+	uint8_t *keep = previous ? sw_retired_judge(c, previous, running) : NULL;
 	for (uint32_t i = 0; i < blocks->count; i++)
 		compiled[i] = (struct sw_compile_block){blocks->items[i].prefix, blocks->items[i].until_unix_ns};
 	const struct sw_compile_input input = {
 	    .spec = spec->spec,
 	    .previous = previous,
-	    .running = running,
+	    .running = running, /* for when our files are lost, and it is not */
+	    .keep = keep,
 	    .blocks = compiled,
 	    .block_count = blocks->count,
 	    .generation = generation,
@@ -54,8 +55,10 @@ int sw_control_compile(struct sw_control *c, struct shared_spec *spec, const str
 	int result = sw_compile(&input, &c->cursors, report, &snapshot);
 	free(compiled);
 	free(running);
+	free(keep);
 	if (result)
 		return result;
+	sw_retired_note(c, previous, snapshot);
 	*out = sw_policy_new(spec, snapshot, is_last_good);
 	return *out ? 0 : -ENOMEM;
 }
@@ -131,6 +134,7 @@ int sw_control_put_in_force(struct sw_control *c, struct policy *policy)
 		c->policy = c->candidate;
 		c->candidate = NULL;
 	}
+	pthread_cond_signal(&c->reload); /* it may hold retired services, to be looked at from now on */
 	pthread_mutex_unlock(&c->state);
 	sw_policy_drop(replaced);
 	if (unanswered)

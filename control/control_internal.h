@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inside of struct sw_control, for control.c, control_change.c, control_publish.c and control_blocks.c alone.
+ * Inside of struct sw_control, for control*.c alone.
  *
  * Locks    `work` serialises whatever changes the policy (reload, blocks) and may be held for seconds. `state` guards
  *          the fields that readers and the publisher's thread see, and is held for a few instructions. Whoever takes
@@ -32,6 +32,12 @@ struct policy {
 	struct sw_snapshot_header *snapshot;
 };
 
+/* Of a retired service; CLOCK_MONOTONIC. 0: it is not retired. */
+struct retirement {
+	uint64_t since_ns;
+	uint64_t alive_ns; /* when it was last seen with connections */
+};
+
 enum outcome { OUTCOME_NONE, OUTCOME_ACKNOWLEDGED, OUTCOME_REFUSED };
 
 struct sw_control {
@@ -39,6 +45,8 @@ struct sw_control {
 
 	pthread_mutex_t work;
 	struct sw_blocks blocks; /* written under both locks, read under either */
+	struct retirement *retirements; /* by slot, SW_SERVICES_MAX; under `work` */
+	uint32_t retired_look_ms;
 	struct sw_slot_cursors cursors;
 
 	pthread_mutex_t state;
@@ -88,6 +96,18 @@ void sw_control_log_report(const struct sw_report *report);
 
 /* control_blocks.c: takes out blocks that have ended. Under `work`. */
 void sw_blocks_prune_locked(struct sw_control *c);
+
+/* control_retire.c: what is to stay of services that are taken out of the configuration. All under `work`. */
+/* By slot of `previous`, SW_SERVICES_MAX of them: 1 where connections go on. malloc'd; NULL: out of memory. */
+uint8_t *sw_retired_judge(struct sw_control *c, const struct sw_snapshot_header *previous,
+	const struct sw_running_services *running);
+/* `snapshot` follows `previous`: clocks begin for what it retires. */
+void sw_retired_note(struct sw_control *c, const struct sw_snapshot_header *previous,
+	const struct sw_snapshot_header *snapshot);
+/* Does the policy hold retired services? */
+bool sw_retired_any(const struct policy *policy);
+/* Publishes a policy without those that have ended. Takes `work` itself. */
+void sw_retired_review(struct sw_control *c);
 
 /* control_publish.c */
 int sw_control_start_publisher(struct sw_control *c);

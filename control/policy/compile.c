@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "retire.h"
+
 /* One array to be laid into the block. */
 struct part {
 	const void *data;
@@ -23,7 +25,7 @@ struct compiler {
 	struct sw_group *groups;
 	struct sw_prefix_rule *rules;
 	char *strings;
-	uint32_t target_count, rule_count, string_bytes;
+	uint32_t service_count, target_count, rule_count, string_bytes;
 };
 
 const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count)
@@ -62,10 +64,10 @@ struct named {
 _Static_assert(offsetof(struct sw_service, name) == 0 && offsetof(struct sw_service, slot) == 4, "named");
 _Static_assert(offsetof(struct sw_group, name) == 0 && offsetof(struct sw_group, slot) == 4, "named");
 
-static uint32_t running_slot(const struct sw_service_names *running, const char *name)
+static uint32_t running_slot(const struct sw_running_services *running, const char *name)
 {
 	for (uint32_t i = 0; running && i < running->count; i++)
-		if (strcmp(running->names[i], name) == 0)
+		if (strcmp(running->services[i].name, name) == 0)
 			return i;
 	return SW_NONE;
 }
@@ -332,7 +334,7 @@ static int allocate(struct compiler *c)
 		strings += strlen(groups[i].name) + 1;
 	}
 	c->links = calloc(spec->boot.links.count + 1, sizeof(*c->links));
-	c->services = calloc(spec->services.count + 1, sizeof(*c->services));
+	c->services = calloc(spec->services.count + 1, sizeof(*c->services)); /* these three grow by what retires */
 	c->targets = calloc(targets + 1, sizeof(*c->targets));
 	c->groups = calloc(spec->groups.count + 1, sizeof(*c->groups));
 	c->rules = calloc(rules + 1, sizeof(*c->rules));
@@ -341,21 +343,112 @@ static int allocate(struct compiler *c)
 	return c->links && c->services && c->targets && c->groups && c->rules && c->strings ? 0 : -ENOMEM;
 }
 
+/* Makes room for what retires behind what is configured. */
+static int grow(struct compiler *c, const struct sw_retired *retired)
+{
+	struct sw_service *services =
+	    realloc(c->services, (c->service_count + retired->service_count + 1) * sizeof(*services));
+	if (services)
+		c->services = services;
+	struct sw_target *targets = realloc(c->targets, (c->target_count + retired->target_count + 1) * sizeof(*targets));
+	if (targets)
+		c->targets = targets;
+	char *strings = realloc(c->strings, c->string_bytes + (size_t)(retired->service_count + 1) * SW_NAME_BYTES);
+	if (strings)
+		c->strings = strings;
+	return services && targets && strings ? 0 : -ENOMEM;
+}
+
+static void put_retired_service(struct compiler *c, const char *name)
+{
+	const struct sw_backend learn = {.mss_ipv4 = SW_BACKEND_LEARN,
+	    .mss_ipv6 = SW_BACKEND_LEARN,
+	    .window_scale = SW_BACKEND_LEARN,
+	    .sack = SW_BACKEND_LEARN,
+	    .timestamps = SW_BACKEND_LEARN,
+	    .ecn = SW_BACKEND_LEARN};
+	c->services[c->service_count++] = (struct sw_service){
+	    .name = put_string(c, name), .slot = SW_NONE, .mode = SW_MODE_OFF, .retired = 1, .backend = learn};
+}
+
+static void warn_of_loss(struct compiler *c, const char *name)
+{
+	sw_report_warn(c->report, "services", "raise boot.services (this needs a restart of the dataplane)",
+	    "no slot is left for the retired service %s: the connections that it still has through the box break", name);
+}
+
+/* A configured service that finds no slot takes that of a retired one, the last first. */
+static void take_slots_of_retired(struct compiler *c, uint32_t configured)
+{
+	uint32_t last = c->service_count;
+	for (uint32_t i = 0; i < configured; i++) {
+		while (c->services[i].slot == SW_NONE && last > configured) {
+			c->services[i].slot = c->services[--last].slot;
+			c->services[last].slot = SW_NONE;
+		}
+	}
+}
+
+/* Those with a slot, with their targets; the others are gone. */
+static void put_retired_targets(struct compiler *c, uint32_t configured, const struct sw_retired *retired)
+{
+	uint32_t kept = configured;
+	for (uint32_t i = 0; i < retired->service_count; i++) {
+		const struct sw_service service = c->services[configured + i];
+		if (service.slot == SW_NONE) {
+			warn_of_loss(c, retired->names[i]);
+			continue;
+		}
+		for (uint32_t k = 0; k < retired->target_count; k++) {
+			if (retired->targets[k].service != i)
+				continue;
+			c->targets[c->target_count] = retired->targets[k];
+			c->targets[c->target_count++].service = kept;
+		}
+		c->services[kept++] = service;
+	}
+	c->service_count = kept;
+}
+
+static int put_services_with_slots(struct compiler *c)
+{
+	const struct sw_spec *spec = c->in->spec;
+	const uint32_t configured = spec->services.count;
+	const struct sw_spec_service *services = spec->services.items;
+	struct sw_retired retired = {0};
+	for (uint32_t i = 0; i < configured; i++)
+		put_service(c, i, &services[i]);
+	c->service_count = configured;
+	int result = c->in->previous && c->in->keep ? sw_retire(c->in, c->targets, c->target_count, &retired) : 0;
+	if (!result)
+		result = grow(c, &retired);
+	for (uint32_t i = 0; !result && i < retired.service_count; i++)
+		put_retired_service(c, retired.names[i]);
+	if (!result)
+		result = give_slots(c, SW_SECTION_SERVICES, c->services, c->service_count, sizeof(*c->services),
+		    c->boot.services_max, &c->cursors->services);
+	if (!result) {
+		take_slots_of_retired(c, configured);
+		put_retired_targets(c, configured, &retired);
+		if (retired.left_out)
+			sw_report_warn(c->report, "services", NULL,
+			    "no room for %u retired targets: connections to them through the box break", retired.left_out);
+	}
+	sw_retired_free(&retired);
+	return result;
+}
+
 static int fill(struct compiler *c)
 {
 	const struct sw_spec *spec = c->in->spec;
-	const struct sw_spec_service *services = spec->services.items;
 	const struct sw_spec_group *groups = spec->groups.items;
 	put_boot(c);
 	put_global(c);
-	for (uint32_t i = 0; i < spec->services.count; i++)
-		put_service(c, i, &services[i]);
 	for (uint32_t i = 0; i < spec->groups.count; i++)
 		c->groups[i] = (struct sw_group){
 		    .name = put_string(c, groups[i].name), .slot = SW_NONE, .limits = limits(&groups[i].limits)};
 	put_rules(c);
-	int result = give_slots(c, SW_SECTION_SERVICES, c->services, spec->services.count, sizeof(*c->services),
-	    c->boot.services_max, &c->cursors->services);
+	int result = put_services_with_slots(c);
 	if (!result)
 		result = give_slots(c, SW_SECTION_GROUPS, c->groups, spec->groups.count, sizeof(*c->groups), c->boot.groups_max,
 		    &c->cursors->groups);
@@ -369,7 +462,7 @@ static struct sw_snapshot_header *lay_out(const struct compiler *c)
 	    [SW_SECTION_BOOT] = {&c->boot, 1, sizeof(c->boot)},
 	    [SW_SECTION_LINKS] = {c->links, spec->boot.links.count, sizeof(*c->links)},
 	    [SW_SECTION_GLOBAL] = {&c->global, 1, sizeof(c->global)},
-	    [SW_SECTION_SERVICES] = {c->services, spec->services.count, sizeof(*c->services)},
+	    [SW_SECTION_SERVICES] = {c->services, c->service_count, sizeof(*c->services)},
 	    [SW_SECTION_TARGETS] = {c->targets, c->target_count, sizeof(*c->targets)},
 	    [SW_SECTION_GROUPS] = {c->groups, spec->groups.count, sizeof(*c->groups)},
 	    [SW_SECTION_PREFIXES] = {c->rules, c->rule_count, sizeof(*c->rules)},

@@ -23,16 +23,27 @@ struct sw_slot_cursors {
 	uint32_t services, groups, entries;
 };
 
-/* Names of services by slot, as a running dataplane shows them. */
-struct sw_service_names {
+/* Services by slot, as a running dataplane shows them. */
+struct sw_running_service {
+	char name[SW_NAME_BYTES]; /* empty: the slot is free */
+	uint64_t concurrent;      /* established connections */
+};
+
+struct sw_running_services {
+	bool is_live; /* it has not ended, and its heart has beaten within the last seconds */
 	uint32_t count;
-	char names[][SW_NAME_BYTES]; /* empty: the slot is free */
+	struct sw_running_service services[];
 };
 
 struct sw_compile_input {
 	const struct sw_spec *spec;
 	const struct sw_snapshot_header *previous; /* NULL: none */
-	const struct sw_service_names *running;    /* used for services when there is no previous snapshot; NULL: none */
+	const struct sw_running_services *running; /* used for services when there is no previous snapshot; NULL: none */
+	/*
+	 * By slot of the previous snapshot, SW_SERVICES_MAX of them: 1 where connections go on, so that what the spec has
+	 * given up of the service is kept as a retired one (retire.h). NULL: nothing is.
+	 */
+	const uint8_t *keep;
 	const struct sw_compile_block *blocks;
 	uint32_t block_count;
 	uint64_t generation, now_unix_ns;
@@ -48,7 +59,7 @@ int sw_compile(const struct sw_compile_input *input, struct sw_slot_cursors *cur
 uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max);
 
 /* Reads them from a region file (api/region.h). malloc'd; NULL: there is none, or it is not of this version. */
-struct sw_service_names *sw_running_services(const char *region_path);
+struct sw_running_services *sw_running_services(const char *region_path);
 
 /* A section's array; *count may be NULL. The snapshot was compiled here or has passed sw_snapshot_readable(). */
 const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/region.h"
@@ -25,7 +26,19 @@ uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
 	return count;
 }
 
-static struct sw_service_names *copy_names(const struct sw_region *region, uint64_t bytes)
+/* The dataplane's heart beats every 20 ms. */
+enum { LIVE_S = 5 };
+
+static bool is_live(const struct sw_region *region)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	const uint64_t beat = atomic_load_explicit(&region->heartbeat_unix_ns, memory_order_relaxed);
+	const uint64_t seconds = beat / 1000000000u;
+	return !atomic_load_explicit(&region->ended, memory_order_relaxed) && seconds + LIVE_S > (uint64_t)now.tv_sec;
+}
+
+static struct sw_running_services *copy_services(const struct sw_region *region, uint64_t bytes)
 {
 	const uint64_t room = bytes >= sizeof(*region) ? bytes - sizeof(*region) : 0;
 	if (!room || region->magic != SW_REGION_MAGIC || region->version != SW_REGION_VERSION ||
@@ -34,31 +47,35 @@ static struct sw_service_names *copy_names(const struct sw_region *region, uint6
 	    region->services_max > (bytes - region->service_offset) / sizeof(struct sw_service_state))
 		return NULL;
 	const struct sw_service_state *services = sw_region_services(region);
-	struct sw_service_names *names = calloc(1, sizeof(*names) + (size_t)region->services_max * SW_NAME_BYTES);
-	if (!names)
+	const uint32_t count = region->services_max;
+	struct sw_running_services *running = calloc(1, sizeof(*running) + count * sizeof(running->services[0]));
+	if (!running)
 		return NULL;
-	names->count = region->services_max;
-	for (uint32_t i = 0; i < names->count; i++)
-		memcpy(names->names[i], services[i].name, SW_NAME_BYTES - 1);
-	return names;
+	running->is_live = is_live(region);
+	running->count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(running->services[i].name, services[i].name, SW_NAME_BYTES - 1);
+		running->services[i].concurrent = services[i].concurrent;
+	}
+	return running;
 }
 
-struct sw_service_names *sw_running_services(const char *region_path)
+struct sw_running_services *sw_running_services(const char *region_path)
 {
 	struct stat status;
-	struct sw_service_names *names = NULL;
+	struct sw_running_services *running = NULL;
 	const int fd = open(region_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return NULL;
 	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
 		void *region = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, fd, 0);
 		if (region != MAP_FAILED) {
-			names = copy_names(region, (uint64_t)status.st_size);
+			running = copy_services(region, (uint64_t)status.st_size);
 			munmap(region, (size_t)status.st_size);
 		}
 	}
 	close(fd);
-	return names;
+	return running;
 }
 
 static const uint32_t element_bytes[SW_SECTION_COUNT] = {

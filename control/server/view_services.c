@@ -26,12 +26,26 @@ static json_t *view_profile(const struct sw_service_state *state, int family)
 	return out;
 }
 
-static json_t *view_service_head(const struct sw_rates *rates, const struct sw_service_sample *s)
+static bool is_retired(const struct sw_policy *policy, uint32_t slot)
+{
+	const struct sw_service *service = sw_policy_retired(policy) ? sw_policy_service(policy, slot) : NULL;
+	return service && service->retired;
+}
+
+static const char *mode_of(const struct sw_policy *policy, const struct sw_service_sample *s)
+{
+	if (is_retired(policy, s->slot))
+		return "retired"; /* off, and no longer configured */
+	return s->state.mode < SW_MODES ? sw_mode_names[s->state.mode] : "unknown";
+}
+
+static json_t *view_service_head(
+    const struct sw_policy *policy, const struct sw_rates *rates, const struct sw_service_sample *s)
 {
 	json_t *out = json_object();
 	double rate[SW_SERVICE_RATE_COUNT];
 	sw_put_text(out, "name", s->state.name);
-	sw_put_text(out, "mode", s->state.mode < SW_MODES ? sw_mode_names[s->state.mode] : "unknown");
+	sw_put_text(out, "mode", mode_of(policy, s));
 	json_object_set_new(out, "armed", json_boolean(atomic_load_explicit(&s->state.armed, memory_order_relaxed)));
 	sw_put_count(out, "syn_per_s", s->state.syn_per_s);
 	sw_put_count(out, "concurrent", s->state.concurrent);
@@ -59,18 +73,17 @@ static json_t *view_service_rates(const struct sw_rates *rates, uint32_t slot)
 	return out;
 }
 
-static json_t *view_targets(const struct sw_spec *spec, const char *name)
+/* As the dataplane has them: of retired services too. */
+static json_t *view_targets(const struct sw_policy *policy, uint32_t slot)
 {
 	json_t *out = json_array();
-	const struct sw_spec_service *services = SW_SPEC_ITEMS(spec->services, struct sw_spec_service);
-	for (uint32_t i = 0; i < spec->services.count; i++) {
-		if (strcmp(services[i].name, name))
-			continue;
-		const struct sw_spec_target *targets = SW_SPEC_ITEMS(services[i].targets, struct sw_spec_target);
-		for (uint32_t k = 0; k < services[i].targets.count; k++) {
-			char text[SW_TARGET_TEXT_BYTES];
-			json_array_append_new(out, json_string(sw_target_format(&targets[k], text)));
-		}
+	const struct sw_service *service = sw_policy_service(policy, slot);
+	const struct sw_target *t = service ? sw_policy_target(policy, service, NULL) : NULL;
+	for (; t; t = sw_policy_target(policy, service, t)) {
+		char text[SW_TARGET_TEXT_BYTES];
+		const struct sw_spec_target target = {
+		    .server = t->server, .port_first = t->port_first, .port_last = t->port_last};
+		json_array_append_new(out, json_string(sw_target_format(&target, text)));
 	}
 	return out;
 }
@@ -84,8 +97,8 @@ json_t *sw_view_service(struct sw_server *server, const char *name, bool *missin
 	*missing = !s;
 	if (s) {
 		const struct sw_rates *rates = sw_observer_rates(server->observer);
-		out = view_service_head(rates, s);
-		json_object_set_new(out, "targets", view_targets(policy->spec, name));
+		out = view_service_head(policy, rates, s);
+		json_object_set_new(out, "targets", view_targets(policy, s->slot));
 		json_object_set_new(out, "profile_source",
 		    json_string((s->state.profile_known & 0xf) == 0   ? "unknown"
 		                : (s->state.profile_known & 0xf) == 1 ? "learned"
@@ -126,8 +139,8 @@ json_t *sw_view_services(struct sw_server *server)
 	json_t *out = json_object(), *services = json_array();
 	sw_put_time(out, "time", s->unix_ns);
 	for (uint32_t i = 0; i < s->service_count; i++) {
-		json_t *one = view_service_head(rates, &s->services[i]);
-		json_object_set_new(one, "targets", view_targets(policy->spec, s->services[i].state.name));
+		json_t *one = view_service_head(policy, rates, &s->services[i]);
+		json_object_set_new(one, "targets", view_targets(policy, s->services[i].slot));
 		json_array_append_new(services, one);
 	}
 	json_object_set_new(out, "services", services);
@@ -151,7 +164,7 @@ static int by_weight(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : 1;
 }
 
-static json_t *view_busiest(const struct sw_sample *s, const struct sw_rates *rates)
+static json_t *view_busiest(const struct sw_policy *policy, const struct sw_sample *s, const struct sw_rates *rates)
 {
 	json_t *out = json_array();
 	const struct sw_service_sample **order = calloc(s->service_count + 1, sizeof(struct sw_service_sample *));
@@ -160,7 +173,7 @@ static json_t *view_busiest(const struct sw_sample *s, const struct sw_rates *ra
 	if (order)
 		qsort(order, s->service_count, sizeof(*order), by_weight);
 	for (uint32_t i = 0; order && i < s->service_count && i < STREAM_SERVICES_MAX; i++)
-		json_array_append_new(out, view_service_head(rates, order[i]));
+		json_array_append_new(out, view_service_head(policy, rates, order[i]));
 	free(order);
 	return out;
 }
@@ -168,6 +181,7 @@ static json_t *view_busiest(const struct sw_sample *s, const struct sw_rates *ra
 json_t *sw_view_sample(struct sw_server *server)
 {
 	struct sw_health health;
+	const struct sw_policy *policy = sw_control_policy(server->control);
 	const struct sw_sample *s = sw_observer_lock(server->observer);
 	const struct sw_rates *rates = sw_observer_rates(server->observer);
 	json_t *out = json_object();
@@ -183,10 +197,11 @@ json_t *sw_view_sample(struct sw_server *server)
 	sw_put_count(out, "flows", s->flows_used);
 	sw_put_count(out, "sources", s->sources_used);
 	sw_put_count(out, "sources_proven", s->sources_proven);
-	json_object_set_new(out, "services", view_busiest(s, rates));
+	json_object_set_new(out, "services", view_busiest(policy, s, rates));
 	sw_put_count(
 	    out, "services_left_out", s->service_count > STREAM_SERVICES_MAX ? s->service_count - STREAM_SERVICES_MAX : 0);
 	sw_observer_unlock(server->observer);
+	sw_policy_release(policy);
 	return out;
 }
 

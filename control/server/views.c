@@ -304,6 +304,7 @@ static json_t *view_policy(struct sw_server *server, const struct sw_sample *s)
 	sw_put_text(out, "restart_field", status.needs_restart ? status.restart_field : "");
 	sw_put_time(out, "last_load", status.last_load_unix_ns);
 	sw_put_count(out, "services", policy->spec->services.count);
+	sw_put_count(out, "services_retired", sw_policy_retired(policy));
 	sw_put_count(out, "groups", policy->spec->groups.count);
 	sw_put_count(out, "blocks", status.blocks);
 	json_object_set_new(out, "last_load_findings", sw_control_last_error(server->control));

@@ -155,7 +155,7 @@ struct sw_service {
 	uint8_t mode;           /* enum sw_mode */
 	uint8_t refusal;        /* enum sw_refusal: over a limit, or blocked */
 	uint8_t tcp_auth;       /* enum sw_tcp_auth */
-	uint8_t reserved;
+	uint8_t retired;        /* 1: no longer configured, here in mode off for the connections it has; these stand last */
 	uint32_t start_syn_per_s; /* auto: arms at or above */
 	uint32_t stop_syn_per_s;  /* auto: disarms below, after hold_ms without reaching it; less than start_syn_per_s */
 	uint32_t hold_ms;

@@ -56,7 +56,7 @@ static inline int tear_down(void **state)
 static inline struct sw_control *open_control(void)
 {
 	const struct sw_control_options options = {
-	    .config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir};
+	    .config_path = config_path, .runtime_dir = run_dir, .state_dir = state_dir, .retired_look_ms = 20};
 	struct sw_control *control = NULL;
 	assert_int_equal(sw_control_open(&options, &control), 0);
 	return control;

@@ -220,14 +220,14 @@ static void entries_have_their_bound(void **state)
 /* The daemon's files are lost, and a dataplane runs: its slots are kept. */
 static void slots_are_found_in_a_running_dataplane(void **state)
 {
-	struct sw_service_names *running = calloc(1, sizeof(*running) + 4 * SW_NAME_BYTES);
+	struct sw_running_services *running = calloc(1, sizeof(*running) + 4 * sizeof(running->services[0]));
 	struct sw_spec *spec = load_good(SERVICES(NAMED("a", "1") "," NAMED("b", "2"), ""));
 	struct sw_snapshot_header *snapshot = NULL;
 	(void)state;
 	assert_non_null(running);
 	running->count = 4;
-	strcpy(running->names[3], "a");
-	strcpy(running->names[1], "b");
+	strcpy(running->services[3].name, "a");
+	strcpy(running->services[1].name, "b");
 	cursors = (struct sw_slot_cursors){0};
 	const struct sw_compile_input input = {
 	    .spec = spec, .generation = 1, .cpus = (const uint32_t[]){0}, .cpu_count = 1, .running = running};
@@ -257,13 +257,16 @@ static void names_are_read_from_a_region(void **state)
 	file->region.services_max = 3;
 	file->region.service_offset = (uint64_t)((char *)file->services - (char *)file);
 	strcpy(file->services[2].name, "web");
+	file->services[2].concurrent = 7;
 	assert_int_equal(write(fd, file, sizeof(*file)), sizeof(*file));
-	struct sw_service_names *names = sw_running_services(path);
-	assert_non_null(names);
-	assert_int_equal(names->count, 3);
-	assert_string_equal(names->names[2], "web");
-	assert_string_equal(names->names[0], "");
-	free(names);
+	struct sw_running_services *running = sw_running_services(path);
+	assert_non_null(running);
+	assert_int_equal(running->count, 3);
+	assert_false(running->is_live);
+	assert_string_equal(running->services[2].name, "web");
+	assert_int_equal(running->services[2].concurrent, 7);
+	assert_string_equal(running->services[0].name, "");
+	free(running);
 	assert_int_equal(ftruncate(fd, (off_t)sizeof(*file) - 1), 0);
 	assert_null(sw_running_services(path));
 	file->region.version++;

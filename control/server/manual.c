@@ -68,7 +68,7 @@ static const char shapes[] =
     "`echoed` (it echoed\n"
     "a cookie or a server's own sequence number, so it owns the address) or `sent_data`. `offenders` are sources of "
     "the latter two\n"
-    "kinds that were refused or blocked; a forged packet never makes its victim one. `syn_per_s` of a source is its "
+    "kinds that were refused or blocked; a forged packet makes its victim one only by guessing a cookie. `syn_per_s` of a source is its "
     "mean between\n"
     "`first_seen` and `last_seen`.\n"
     "\n"

@@ -48,8 +48,7 @@
 	X(HELD_FULL, "held_full", "early client data beyond what is held per flow or in all; the client sends it again") \
 	X(HELD_DISCARDED, "held_discarded", "held client data whose server refused or never answered") \
 	X(HANDOVER_FULL, "handover_full", "ring to the worker that owns the client was full") \
-	X(TRANSMIT_FULL, "transmit_full", "transmit queue was full or the port down") \
-	X(NO_BUFFER, "no_buffer", "no packet buffer for a copy that was needed")
+	X(TRANSMIT_FULL, "transmit_full", "transmit queue was full or the port down")
 
 /* The four ways besides, and rx. held is a gauge: such a packet later turns into forwarded or dropped. */
 #define SW_DISPOSITIONS(X) \

@@ -27,11 +27,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t concurrent_of(const struct sw_running_services *running, uint32_t slot, const char *name)
+static bool is_in_use(const struct sw_running_service *service)
 {
-	if (slot < running->count && strcmp(running->services[slot].name, name) == 0)
-		return running->services[slot].concurrent;
-	return 0;
+	return service->concurrent || service->armed;
 }
 
 /* Flows count for the service that opened them, and so those towards lost targets count for the one that lost them. */
@@ -39,7 +37,8 @@ static bool has_connections(const struct sw_running_services *running, uint32_t 
 {
 	char removed[SW_NAME_BYTES];
 	const size_t length = strlen(name), suffix = sizeof(SW_REMOVED_SUFFIX) - 1;
-	if (concurrent_of(running, slot, name))
+	if (slot < running->count && strcmp(running->services[slot].name, name) == 0 &&
+	    is_in_use(&running->services[slot]))
 		return true;
 	if (length < suffix || strcmp(name + length - suffix, SW_REMOVED_SUFFIX) != 0)
 		return false;

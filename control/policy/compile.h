@@ -27,6 +27,7 @@ struct sw_slot_cursors {
 struct sw_running_service {
 	char name[SW_NAME_BYTES]; /* empty: the slot is free */
 	uint64_t concurrent;      /* established connections */
+	bool armed;               /* clients may hold cookies */
 };
 
 struct sw_running_services {

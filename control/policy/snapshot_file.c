@@ -56,6 +56,7 @@ static struct sw_running_services *copy_services(const struct sw_region *region,
 	for (uint32_t i = 0; i < count; i++) {
 		memcpy(running->services[i].name, services[i].name, SW_NAME_BYTES - 1);
 		running->services[i].concurrent = services[i].concurrent;
+		running->services[i].armed = atomic_load_explicit(&services[i].armed, memory_order_relaxed);
 	}
 	return running;
 }

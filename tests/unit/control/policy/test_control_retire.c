@@ -104,6 +104,20 @@ static void it_stays_while_it_has_connections(void **state)
 	fake_dataplane_stop(&dataplane);
 }
 
+/* Clients that were challenged have no connection yet. */
+static void it_stays_while_it_is_armed(void **state)
+{
+	(void)state;
+	struct sw_control *control = start(TWO(""));
+	atomic_store(&fake_service(&region, slot_of(control, "mail"), "mail")->armed, 1);
+	fake_region_beat(&region);
+	write_config(ONE(""));
+	assert_int_equal(sw_control_reload(control, NULL), 0);
+	assert_int_equal(retired(control), 1);
+	sw_control_close(control);
+	fake_dataplane_stop(&dataplane);
+}
+
 static void without_connections_it_goes_at_once(void **state)
 {
 	(void)state;
@@ -178,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    REGION_TEST(it_stays_while_it_has_connections),
+	    REGION_TEST(it_stays_while_it_is_armed),
 	    REGION_TEST(without_connections_it_goes_at_once),
 	    REGION_TEST(lost_targets_stay_while_their_service_has_connections),
 	    REGION_TEST(it_stays_while_nobody_can_be_asked),

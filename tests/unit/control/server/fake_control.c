@@ -2,6 +2,7 @@
 #include "fake_control.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,6 +55,33 @@ const char *sw_policy_service_name(const struct sw_policy *policy, uint32_t slot
 {
 	(void)policy;
 	return slot ? NULL : service.name;
+}
+
+const struct sw_service *sw_policy_service(const struct sw_policy *policy, uint32_t slot)
+{
+	static struct sw_service compiled;
+	(void)policy;
+	compiled.retired = fake_control.is_retired;
+	return slot ? NULL : &compiled;
+}
+
+const struct sw_target *sw_policy_target(
+    const struct sw_policy *policy, const struct sw_service *of, const struct sw_target *after)
+{
+	static struct sw_target compiled[2];
+	const ptrdiff_t next = after ? after - compiled + 1 : 0;
+	(void)policy;
+	(void)of;
+	for (int i = 0; i < 2; i++)
+		compiled[i] = (struct sw_target){
+		    .server = targets[i].server, .port_first = targets[i].port_first, .port_last = targets[i].port_last};
+	return next < 2 ? &compiled[next] : NULL;
+}
+
+uint32_t sw_policy_retired(const struct sw_policy *policy)
+{
+	(void)policy;
+	return fake_control.is_retired;
 }
 
 const char *sw_policy_group_name(const struct sw_policy *policy, uint32_t slot)

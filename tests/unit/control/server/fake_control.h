@@ -14,6 +14,7 @@ struct fake_control {
 	uint32_t block_count;
 	int reload_result, block_result, explain_result;
 	struct sw_explain explain;
+	bool is_retired; /* "tracker" */
 	uint32_t reloads;
 	char last_reason[SW_BLOCK_REASON_BYTES];
 	uint32_t last_seconds, lifted;

@@ -114,6 +114,14 @@ static void test_service(void **state)
 	assert_string_equal(
 	    json_string_value(json_array_get(json_object_get(r.json, "targets"), 1)), "[fd00:20::10]:20000");
 	http_free(&r);
+	fake_control.is_retired = true;
+	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/services/tracker", NULL);
+	assert_string_equal(json_string_value(json_object_get(r.json, "mode")), "retired");
+	assert_int_equal(json_array_size(json_object_get(r.json, "targets")), 2);
+	http_free(&r);
+	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/status", NULL);
+	assert_int_equal(integer(r.json, "policy", "services_retired"), 1);
+	http_free(&r);
 	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/services/nobody", NULL);
 	assert_int_equal(r.status, 404);
 	assert_string_equal(

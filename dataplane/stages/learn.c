@@ -51,7 +51,6 @@ static void learn_syn_ack(struct sw_worker *w, struct sw_burst *b, unsigned int 
 	const struct sw_packet *p = &b->packets[i];
 	const uint32_t flow = b->flows[i];
 
-	b->verdicts[i] = SW_FORWARD;
 	if (flow != SW_FLOW_NONE) {
 		const struct sw_flow *f = &w->flows.flows[flow];
 		if (p->seq + f->seq_delta == w->flows.setups[flow].cookie_isn) { /* the same again */
@@ -60,7 +59,10 @@ static void learn_syn_ack(struct sw_worker *w, struct sw_burst *b, unsigned int 
 			return;
 		}
 		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED); /* the server has a new connection on these ports */
+		b->flows[i] = SW_FLOW_NONE;
 	}
+	if (sw_service_of(w, b, i)->mode == SW_MODE_OFF)
+		return;
 	make(w, b, i, SW_FLOW_EMBRYONIC, SW_LIST_EMBRYONIC);
 	learn_profile(w, b, i);
 }
@@ -69,13 +71,14 @@ static void learn_outward(struct sw_worker *w, struct sw_burst *b, unsigned int 
 {
 	const uint32_t flow = b->flows[i];
 
-	b->verdicts[i] = SW_FORWARD;
 	if (flow != SW_FLOW_NONE) {
 		if (w->flows.flows[flow].state == SW_FLOW_OUTWARD && w->flows.setups[flow].cookie_isn == b->packets[i].seq)
 			return;
 		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED);
+		b->flows[i] = SW_FLOW_NONE;
 	}
-	make(w, b, i, SW_FLOW_OUTWARD, SW_LIST_EMBRYONIC);
+	if (sw_service_of(w, b, i)->mode != SW_MODE_OFF)
+		make(w, b, i, SW_FLOW_OUTWARD, SW_LIST_EMBRYONIC);
 }
 
 /* In mid-stream: the connection is older than the box, or than its place in the table. */
@@ -91,17 +94,18 @@ static void adopt(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	sw_count(w, b->slots[i], SW_COUNT_FLOW_ADOPTED);
 }
 
+/* In mode off nothing is learned; but packets of a new connection must not be taken for those of one that was known. */
 void sw_learn(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
 	const uint8_t flags = b->packets[i].tcp_flags;
 
 	b->verdicts[i] = SW_FORWARD;
-	if (b->packets[i].is_fragment || sw_service_of(w, b, i)->mode == SW_MODE_OFF || flags & SW_TCP_RST)
+	if (b->packets[i].is_fragment || flags & SW_TCP_RST)
 		return;
 	if (flags & SW_TCP_SYN && flags & SW_TCP_ACK)
 		learn_syn_ack(w, b, i);
 	else if (flags & SW_TCP_SYN)
 		learn_outward(w, b, i);
-	else if (flags & SW_TCP_ACK && !(flags & SW_TCP_FIN))
+	else if (flags & SW_TCP_ACK && !(flags & SW_TCP_FIN) && sw_service_of(w, b, i)->mode != SW_MODE_OFF)
 		adopt(w, b, i);
 }

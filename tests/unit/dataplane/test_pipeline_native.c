@@ -317,6 +317,30 @@ static void native_connection_on_the_ports_of_a_proxied_one(struct net *n)
 	assert_int_equal(net_dropped_all(n), 0);
 }
 
+/* Likewise, and the service was turned off, or taken out and retired. */
+static void unknown_connection_on_the_ports_of_a_proxied_one(struct net *n)
+{
+	for (unsigned int closed = 0; closed < 2; closed++) {
+		struct session old = session_of(n, closed), s;
+		n->draft.services[0].mode = SW_MODE_AUTO;
+		net_new_policy(n);
+		net_arm(n, 0, true);
+		session_establish(&old);
+		n->draft.services[0].mode = SW_MODE_OFF;
+		net_new_policy(n);
+		net_arm(n, 0, false);
+		session_exchange(&old, 10);
+		if (closed)
+			session_close(&old);
+		s = session_again(&old);
+		session_establish_native(&s);
+		session_exchange(&s, 10);
+		session_close(&s);
+		assert_int_equal(n->w->flows.used, 0);
+	}
+	assert_int_equal(net_dropped_all(n), 0);
+}
+
 /* A cookie that was sent before the service fell quiet still opens its connection; so does one of a SYN that then passed. */
 static void cookies_are_taken_after_disarming(struct net *n)
 {
@@ -411,6 +435,7 @@ static const struct net_case cases[] = {
 	NET_CASE(same_ports_again, shape_quiet),
 	NET_CASE(native_connection_on_the_ports_of_a_proxied_one, shape_quiet),
 	NET_CASE(cookies_are_taken_after_disarming, shape_quiet),
+	NET_CASE(unknown_connection_on_the_ports_of_a_proxied_one, shape_quiet),
 	NET_CASE(cookies_are_taken_in_every_mode, shape_quiet),
 	NET_CASE(profile_is_learned_from_native_handshakes, shape_quiet),
 };

@@ -17,6 +17,10 @@ def generation(t):
     return t.lab.get("/status")["policy"]["generation_in_force"]
 
 
+def mode(t, service):
+    return next((one["mode"] for one in t.lab.get("/services")["services"] if one["name"] == service), None)
+
+
 def change(t, n):
     """A policy that differs from the one before: another limit somewhere else, other lists, a service more or less."""
     group = {"name": f"group-{n % 3}", "prefixes": ["192.0.2.0/24"], "limits": {"syn_per_s": 10 + n}}
@@ -76,11 +80,31 @@ def service_goes(t):
                 elif turn != "back":
                     one["mode"] = turn
         t.lab.reload(policy)
+        if turn == "gone":
+            wait_for(lambda: mode(t, t.service) == "retired", 5, "retired service")
         talk.go_on(5)
     s = t.connect()
     s.settimeout(10)
     s.sendall(b"new")
     check(receive_exactly(s, 3) == b"new", "another echo")
+
+
+@case("a reload that takes a target from a service: its connections go on, new ones pass", seawall=True)
+def target_goes(t):
+    t.serve()
+    talk = t.enter(Talk([t.connect() for _ in range(10)]))
+    talk.go_on()
+    policy = t.lab.config()
+    for one in policy["services"]:
+        if one["name"] == t.service:
+            one["targets"] = [target for target in one["targets"] if target.startswith("[") == (t.family == 4)]
+    t.lab.reload(policy)
+    wait_for(lambda: mode(t, f"{t.service}~removed") == "retired", 5, "retired target")
+    talk.go_on(5)
+    talk = t.enter(Talk([t.connect() for _ in range(10)]))
+    t.lab.reload(t.lab.config())
+    wait_for(lambda: mode(t, f"{t.service}~removed") is None, 5, "end of the retired target")
+    talk.go_on(5)
 
 
 @case("a reload with the same file changes nothing", seawall=True, families=(4,))

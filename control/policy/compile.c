@@ -28,18 +28,6 @@ struct compiler {
 	uint32_t service_count, target_count, rule_count, string_bytes;
 };
 
-const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count)
-{
-	if (count)
-		*count = snapshot->sections[id].count;
-	return (const char *)snapshot + snapshot->sections[id].offset;
-}
-
-const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t offset)
-{
-	return (const char *)sw_snapshot_array(snapshot, SW_SECTION_STRINGS, NULL) + offset;
-}
-
 /* ---- numbers that stay ------------------------------------------------------------------------------------------ */
 
 /* The next number below `max` that is not in use, searched from the cursor on: what was given up longest ago comes

@@ -12,6 +12,18 @@
 #include "api/region.h"
 #include "compile.h"
 
+const void *sw_snapshot_array(const struct sw_snapshot_header *snapshot, enum sw_section_id id, uint32_t *count)
+{
+	if (count)
+		*count = snapshot->sections[id].count;
+	return (const char *)snapshot + snapshot->sections[id].offset;
+}
+
+const char *sw_snapshot_text(const struct sw_snapshot_header *snapshot, uint32_t offset)
+{
+	return (const char *)sw_snapshot_array(snapshot, SW_SECTION_STRINGS, NULL) + offset;
+}
+
 uint32_t sw_usable_cpus(uint32_t *cpus, uint32_t max)
 {
 	cpu_set_t set;

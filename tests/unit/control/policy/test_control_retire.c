@@ -6,7 +6,8 @@
 
 #include "fake_region.h"
 
-static const struct fake_region_shape shape = {.workers = 1, .links = 1, .services_max = 256, .entries_max = 1, .groups_max = 1};
+static const struct fake_region_shape shape = {
+    .workers = 1, .links = 1, .services_max = 256, .groups_max = 1, .entries_max = 1};
 static struct fake_region region;
 
 #define TWO(more) \

@@ -107,6 +107,7 @@ class Runner:
         self.lab, self.out = lab, out
         self.passed = self.failed = self.skipped = self.number = 0
         self.lock = threading.Lock()
+        self.times = []
 
     @staticmethod
     def select(patterns, families):
@@ -226,6 +227,7 @@ class Runner:
     def _report(self, this, verdict, text="", seconds=0.0):
         with self.lock:
             self.number += 1
+            self.times.append((seconds, this.title))
             if verdict == "skip":
                 self.skipped += 1
                 line = f"ok {self.number} - {this.title} # SKIP {text}"

@@ -20,9 +20,10 @@ KNOWN_OPTIONS = {2, 3, 4, 8}
 
 
 def first_bare_ack_lost(t):
-    """On the outside host: the first segment of at most 100 bytes with nothing but ACK set does not leave."""
+    """On the outside host: the first segment with no data and nothing but ACK set does not leave."""
     return t.lab.outside.nft(f"""chain out {{ type filter hook output priority 0;
-        tcp dport {t.port} tcp flags & (fin|syn|rst|psh|ack) == ack quota until 100 bytes counter drop
+        tcp dport {t.port} tcp flags & (fin|syn|rst|psh|ack) == ack meta length <= 100 quota until 100 bytes \
+        counter drop
         }}""")
 
 

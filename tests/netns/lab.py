@@ -165,22 +165,23 @@ class Lab:
 
     def http(self, method, path, body=None, headers=None, timeout=10):
         """(status, parsed JSON or text) from seawalld's Unix socket."""
-        connection = http.client.HTTPConnection("localhost", timeout=timeout)
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.settimeout(timeout)
-        try:
-            connection.sock.connect(str(self.runtime / "seawalld.sock"))
-            if isinstance(body, (dict, list)):
-                body = json.dumps(body)
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        body = (body or "").encode() if not isinstance(body, bytes) else body
+        head = {"Host": "localhost", "Content-Length": len(body), "Connection": "close", **(headers or {})}
+        lines = [f"{method} {path} HTTP/1.1"] + [f"{k}: {v}" for k, v in head.items()]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(timeout)
+            s.connect(str(self.runtime / "seawalld.sock"))
+            with contextlib.suppress(BrokenPipeError):  # refused before its end; the answer is there all the same
+                s.sendall("\r\n".join(lines + ["", ""]).encode() + body)
+            answer = http.client.HTTPResponse(s, method=method)
+            answer.begin()
             text = answer.read().decode("utf-8", "replace")
-            try:
-                return answer.status, json.loads(text)
-            except ValueError:
-                return answer.status, text
-        finally:
-            connection.close()
+        try:
+            return answer.status, json.loads(text)
+        except ValueError:
+            return answer.status, text
 
     def get(self, path):
         status, body = self.http("GET", path)

@@ -186,10 +186,11 @@ def data_and_fin(t):
     check(seen == [b"all I have to say", b""], f"the server saw {seen}")
 
 
-def lose(t, namespace, hook, direction, flags, size=100):
-    """The first packet of the case's port with just these flags (and at most so many bytes) is lost in that host."""
+def lose(t, namespace, hook, direction, flags):
+    """The first packet of the case's port with just these flags and no data is lost in that host."""
     return namespace.nft(f"""chain c {{ type filter hook {hook} priority 0;
-        tcp {direction} {t.port} tcp flags & (fin|syn|rst|psh|ack) == {flags} quota until {size} bytes counter drop
+        tcp {direction} {t.port} tcp flags & (fin|syn|rst|psh|ack) == {flags} meta length <= 100 quota until 100 bytes \
+        counter drop
         }}""")
 
 

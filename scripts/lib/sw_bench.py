@@ -6,9 +6,9 @@ import re
 import subprocess
 import tempfile
 
+import sw_bench_peers
 import sw_bench_plot
 import sw_bench_wire
-from sw_bench_peers import peers  # noqa: F401
 from sw_lab import BUILD
 from sw_net import LabError
 
@@ -128,3 +128,7 @@ def instructions(args):
 
 def end_to_end(_):
     return sw_bench_wire.end_to_end(["--real-time"] if real_time() else [])
+
+
+def peers(_):
+    return sw_bench_peers.peers(["chrt", "--fifo"] if real_time() else [])

@@ -97,7 +97,7 @@ def flood(lab, with_load, priority):
     load = None
     softirq, processes, frames = softirq_s(), processes_s(lab), received(lab)
     ahead = priority + ["1"] if priority else []
-    attack = subprocess.Popen(lab.within("outside", *ahead, lab.tool("sw-flood"), "--target", TARGET, "--rate", str(FLOOD_PER_S),
+    attack = subprocess.Popen(lab.within("outside", lab.tool("sw-flood"), "--target", TARGET, "--rate", str(FLOOD_PER_S),
                                          "--seconds", str(SECONDS), "--seed", "7"), stdout=subprocess.PIPE, text=True)
     if with_load:
         load = subprocess.Popen(lab.within("outside", *ahead, lab.tool("sw-load"), "http", "--target", TARGET, "--sources",

@@ -91,7 +91,8 @@ static void agrees_with_a_model(void **state)
 		if (model[k].index != SW_FLOW_NONE)
 			assert_int_not_equal(sw_flow_candidate(&t, model[k].hash), SW_FLOW_NONE);
 		if (model[k].index == SW_FLOW_NONE && random_below(&random, 3)) {
-			model[k].index = sw_flow_insert(&t, model[k].hash, (enum sw_flow_list)(1 + random_below(&random, SW_LISTS - 1)));
+			model[k].index =
+			    sw_flow_insert(&t, model[k].hash, (enum sw_flow_list)(1 + random_below(&random, SW_LISTS - 1)));
 			assert_int_equal(model[k].index == SW_FLOW_NONE, used == CAPACITY);
 			used += model[k].index != SW_FLOW_NONE;
 			changes += model[k].index != SW_FLOW_NONE;
@@ -203,12 +204,12 @@ static void one_flow_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(new_flows_are_blank),
-		cmocka_unit_test(agrees_with_a_model),
-		cmocka_unit_test(fills_to_its_capacity),
-		cmocka_unit_test(full_buckets_refuse),
-		cmocka_unit_test(heads_are_the_oldest),
-		cmocka_unit_test(one_flow_table),
+	    cmocka_unit_test(new_flows_are_blank),
+	    cmocka_unit_test(agrees_with_a_model),
+	    cmocka_unit_test(fills_to_its_capacity),
+	    cmocka_unit_test(full_buckets_refuse),
+	    cmocka_unit_test(heads_are_the_oldest),
+	    cmocka_unit_test(one_flow_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

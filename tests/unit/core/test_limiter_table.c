@@ -59,7 +59,8 @@ static void keys_differ_in_each_part(void **state)
 	free(t.sets);
 }
 
-/* Addresses at any distance, as in a prefix or prefix after prefix, overflow sets of four no more than chance has it. */
+/* Addresses at any distance, as in a prefix or prefix after prefix, overflow sets of four no more than chance has it.
+ */
 static void neighbours_spread(void **state)
 {
 	enum { SETS = 4096, KEYS = SETS * 2, KEY_SETS = 100 };
@@ -159,12 +160,12 @@ static void buckets_in_debt_outlive_full_ones(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),
-		cmocka_unit_test(keys_differ_in_each_part),
-		cmocka_unit_test(neighbours_spread),
-		cmocka_unit_test(least_deserving_gives_way),
-		cmocka_unit_test(pinned_entries_are_never_taken),
-		cmocka_unit_test(buckets_in_debt_outlive_full_ones),
+	    cmocka_unit_test(sizes),
+	    cmocka_unit_test(keys_differ_in_each_part),
+	    cmocka_unit_test(neighbours_spread),
+	    cmocka_unit_test(least_deserving_gives_way),
+	    cmocka_unit_test(pinned_entries_are_never_taken),
+	    cmocka_unit_test(buckets_in_debt_outlive_full_ones),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

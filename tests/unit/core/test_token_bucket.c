@@ -73,8 +73,8 @@ static void burst_then_rate(void **state)
 
 static void no_limit_and_odd_limits(void **state)
 {
-	const struct sw_rate none = sw_rate_make(0, 0, HZ), no_burst = sw_rate_make(5, 0, HZ), beyond = sw_rate_make(HZ * 10, 1, HZ),
-						 daily = sw_rate_make(0, 3, HZ);
+	const struct sw_rate none = sw_rate_make(0, 0, HZ), no_burst = sw_rate_make(5, 0, HZ),
+	                     beyond = sw_rate_make(HZ * 10, 1, HZ), daily = sw_rate_make(0, 3, HZ);
 	uint64_t tat = 0;
 	(void)state;
 
@@ -83,7 +83,7 @@ static void no_limit_and_odd_limits(void **state)
 		tat = sw_rate_take(&none, tat, 7);
 	}
 	assert_int_equal(sw_rate_available(&none, 0, 7), 0); /* "all 0 where there is no limit" */
-	assert_true(sw_rate_allows(&no_burst, 0, HZ)); /* counts as a burst of 1 */
+	assert_true(sw_rate_allows(&no_burst, 0, HZ));       /* counts as a burst of 1 */
 	assert_false(sw_rate_allows(&no_burst, sw_rate_take(&no_burst, 0, HZ), HZ));
 	assert_int_equal(beyond.interval, 1); /* faster than the clock: as fast as it ticks */
 	tat = 0;
@@ -115,10 +115,10 @@ static void clock_may_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_what_the_oracle_takes),
-		cmocka_unit_test(burst_then_rate),
-		cmocka_unit_test(no_limit_and_odd_limits),
-		cmocka_unit_test(clock_may_wrap),
+	    cmocka_unit_test(takes_what_the_oracle_takes),
+	    cmocka_unit_test(burst_then_rate),
+	    cmocka_unit_test(no_limit_and_odd_limits),
+	    cmocka_unit_test(clock_may_wrap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

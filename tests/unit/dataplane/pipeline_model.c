@@ -5,7 +5,8 @@
 #include "core/siphash.h"
 #include "core/tcp_options.h"
 
-/* ---- options --------------------------------------------------------------------------------------------------------- */
+/* ---- options
+ * --------------------------------------------------------------------------------------------------------- */
 
 void options_raw(struct options *o, const void *bytes, unsigned int length)
 {
@@ -87,7 +88,8 @@ struct options session_options(const struct session *s, enum sw_side from)
 	return o;
 }
 
-/* ---- frames ---------------------------------------------------------------------------------------------------------- */
+/* ---- frames
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static const uint8_t client_mac[6] = {2, 0, 0, 0, 0, 2}, server_mac[6] = {2, 0, 0, 0, 0, 0x10};
 
@@ -187,19 +189,28 @@ void session_put(const struct session *s, enum sw_side from, const struct segmen
 	net_put(s->n, from, &f);
 }
 
-/* ---- ends ------------------------------------------------------------------------------------------------------------- */
+/* ---- ends
+ * ------------------------------------------------------------------------------------------------------------- */
 
 struct session session_of(struct net *n, unsigned int number)
 {
 	const bool is_ipv6 = n->flavour->is_ipv6;
 	struct session s = {
-		.n = n,
-		.client = address_of(is_ipv6 ? "2001:db8::" : "198.51.100.0"),
-		.server = address_of(is_ipv6 ? "fd00:20::10" : "10.20.0.10"),
-		.client_port = 40000, .server_port = SERVICE_PORT,
-		.timestamps = true, .sack = true, .client_scale = 9, .server_scale = 7, .client_mss = 1460, .server_mss = 1400,
-		.client_isn = 0xfffffff0u - number * 0x01000193u, .server_isn = 0x10000000u + number * 0x00100001u,
-		.client_ts = 5000 + number, .server_ts = 0xfffffe00u + number,
+	    .n = n,
+	    .client = address_of(is_ipv6 ? "2001:db8::" : "198.51.100.0"),
+	    .server = address_of(is_ipv6 ? "fd00:20::10" : "10.20.0.10"),
+	    .client_port = 40000,
+	    .server_port = SERVICE_PORT,
+	    .timestamps = true,
+	    .sack = true,
+	    .client_scale = 9,
+	    .server_scale = 7,
+	    .client_mss = 1460,
+	    .server_mss = 1400,
+	    .client_isn = 0xfffffff0u - number * 0x01000193u,
+	    .server_isn = 0x10000000u + number * 0x00100001u,
+	    .client_ts = 5000 + number,
+	    .server_ts = 0xfffffe00u + number,
 	};
 
 	s.client.bytes[15] = (uint8_t)(1 + number);
@@ -224,16 +235,25 @@ void client_syn(struct session *s)
 {
 	const struct options o = session_syn_options(s, SW_OUTSIDE);
 
-	session_put(s, SW_OUTSIDE, &(struct segment){.flags = (uint8_t)(SW_TCP_SYN | (s->ecn ? SW_TCP_ECE | SW_TCP_CWR : 0)),
-		.seq = s->client_isn, .window = 64240, .options = &o});
+	session_put(s, SW_OUTSIDE,
+	    &(struct segment){.flags = (uint8_t)(SW_TCP_SYN | (s->ecn ? SW_TCP_ECE | SW_TCP_CWR : 0)),
+	        .seq = s->client_isn,
+	        .window = 64240,
+	        .options = &o});
 }
 
 static void client_says(struct session *s, uint8_t flags, uint16_t bytes)
 {
 	const struct options o = session_options(s, SW_OUTSIDE);
 
-	session_put(s, SW_OUTSIDE, &(struct segment){.flags = flags, .seq = client_next(s), .ack = server_next_at_client(s),
-		.window = 500, .payload_bytes = bytes, .payload_from = s->client_sent, .options = &o});
+	session_put(s, SW_OUTSIDE,
+	    &(struct segment){.flags = flags,
+	        .seq = client_next(s),
+	        .ack = server_next_at_client(s),
+	        .window = 500,
+	        .payload_bytes = bytes,
+	        .payload_from = s->client_sent,
+	        .options = &o});
 	s->client_sent += bytes + (flags & SW_TCP_FIN ? 1u : 0u);
 }
 
@@ -261,16 +281,26 @@ void server_syn_ack(struct session *s)
 {
 	const struct options o = session_syn_options(s, SW_INSIDE);
 
-	session_put(s, SW_INSIDE, &(struct segment){.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (s->ecn ? SW_TCP_ECE : 0)),
-		.seq = s->server_isn, .ack = s->client_isn + 1, .window = 65160, .options = &o});
+	session_put(s, SW_INSIDE,
+	    &(struct segment){.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (s->ecn ? SW_TCP_ECE : 0)),
+	        .seq = s->server_isn,
+	        .ack = s->client_isn + 1,
+	        .window = 65160,
+	        .options = &o});
 }
 
 static void server_says(struct session *s, uint8_t flags, uint16_t bytes)
 {
 	const struct options o = session_options(s, SW_INSIDE);
 
-	session_put(s, SW_INSIDE, &(struct segment){.flags = flags, .seq = server_next(s), .ack = client_next(s),
-		.window = 509, .payload_bytes = bytes, .payload_from = s->server_sent, .options = &o});
+	session_put(s, SW_INSIDE,
+	    &(struct segment){.flags = flags,
+	        .seq = server_next(s),
+	        .ack = client_next(s),
+	        .window = 509,
+	        .payload_bytes = bytes,
+	        .payload_from = s->server_sent,
+	        .options = &o});
 	s->server_sent += bytes + (flags & SW_TCP_FIN ? 1u : 0u);
 }
 
@@ -299,7 +329,8 @@ void server_refuse(struct session *s)
 	session_put(s, SW_INSIDE, &(struct segment){.flags = SW_TCP_RST | SW_TCP_ACK, .ack = s->client_isn + 1});
 }
 
-/* ---- what must come out ------------------------------------------------------------------------------------------------ */
+/* ---- what must come out
+ * ------------------------------------------------------------------------------------------------ */
 
 /* The frame is of this session and goes the right way, MAC addresses and tags included. */
 static void check_addresses(const struct session *s, const struct frame *f, enum sw_side side)
@@ -369,7 +400,8 @@ void expect_rst(struct session *s, enum sw_side side, uint32_t seq)
 	assert_int_equal(f.view.payload_bytes, 0);
 }
 
-/* ---- whole exchanges ---------------------------------------------------------------------------------------------------- */
+/* ---- whole exchanges
+ * ---------------------------------------------------------------------------------------------------- */
 
 void session_connect(struct session *s)
 {
@@ -408,8 +440,8 @@ void session_exchange(struct session *s, uint16_t bytes)
 
 	client_data(s, bytes);
 	net_run(s->n);
-	expect_segment(s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s->client_isn + 1 + client_from, server_next(s), bytes,
-		client_from);
+	expect_segment(
+	    s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s->client_isn + 1 + client_from, server_next(s), bytes, client_from);
 	const uint32_t seq = server_next_at_client(s);
 	server_data(s, bytes);
 	net_run(s->n);
@@ -434,7 +466,8 @@ void session_close(struct session *s)
 	expect_segment(s, SW_INSIDE, SW_TCP_ACK, client_next(s), server_next(s), 0, 0);
 }
 
-/* ---- inside the box ----------------------------------------------------------------------------------------------------- */
+/* ---- inside the box
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* By its addresses, in clear: no help from the hash under test. */
 const struct sw_flow *session_flow(const struct session *s)
@@ -444,7 +477,8 @@ const struct sw_flow *session_flow(const struct session *s)
 	for (uint32_t i = 0; i < t->capacity; i++) {
 		const struct sw_flow_setup *u = &t->setups[i];
 		if (t->flows[i].state != SW_FLOW_FREE && sw_address_equal(&u->client, &s->client) &&
-			sw_address_equal(&u->server, &s->server) && u->client_port == s->client_port && u->server_port == s->server_port)
+		    sw_address_equal(&u->server, &s->server) && u->client_port == s->client_port &&
+		    u->server_port == s->server_port)
 			return &t->flows[i];
 	}
 	return NULL;

@@ -46,10 +46,10 @@ struct session {
 	uint16_t client_mss, server_mss;
 	/* Numbers: those of the client, the box's cookie, and the server. */
 	uint32_t client_isn, cookie_isn, server_isn;
-	uint32_t cookie_tsval;          /* echoed by the client until it hears of others */
-	uint32_t client_ts, server_ts;  /* their clocks */
+	uint32_t cookie_tsval;             /* echoed by the client until it hears of others */
+	uint32_t client_ts, server_ts;     /* their clocks */
 	uint32_t client_sent, server_sent; /* bytes (and FINs) so far, behind the SYN */
-	bool proxied;                   /* the client knows cookie_isn; otherwise server_isn */
+	bool proxied;                      /* the client knows cookie_isn; otherwise server_isn */
 };
 
 /* Client number k of the flavour's family: 198.51.100.k and so on; the default options are Linux's. */
@@ -64,11 +64,12 @@ void session_put(const struct session *s, enum sw_side from, const struct segmen
 /* IP and TCP checksums anew, after a test changed the frame. */
 void frame_fix_checksums(struct frame *f, enum sw_side from);
 
-/* ---- one step each: put in front of the box, not yet run ----------------------------------------------------------- */
+/* ---- one step each: put in front of the box, not yet run -----------------------------------------------------------
+ */
 
 void client_syn(struct session *s);
-void client_ack(struct session *s);                        /* a bare ACK of all it knows the server to have sent */
-void client_data(struct session *s, uint16_t bytes);       /* the next bytes; they count as sent */
+void client_ack(struct session *s);                  /* a bare ACK of all it knows the server to have sent */
+void client_data(struct session *s, uint16_t bytes); /* the next bytes; they count as sent */
 void client_fin(struct session *s);
 void client_rst(struct session *s);
 void server_syn_ack(struct session *s);
@@ -76,13 +77,14 @@ void server_ack(struct session *s);
 void server_data(struct session *s, uint16_t bytes);
 void server_fin(struct session *s);
 void server_rst(struct session *s);
-void server_refuse(struct session *s);                     /* RST in answer to a SYN */
+void server_refuse(struct session *s); /* RST in answer to a SYN */
 
 /* Options of a segment that is no SYN. */
 struct options session_options(const struct session *s, enum sw_side from);
 struct options session_syn_options(const struct session *s, enum sw_side from);
 
-/* ---- what must come out ---------------------------------------------------------------------------------------------- */
+/* ---- what must come out
+ * ---------------------------------------------------------------------------------------------- */
 
 /* A SYN-ACK with a cookie at the client, which learns the numbers. */
 struct frame expect_syn_ack(struct session *s);
@@ -93,7 +95,8 @@ struct frame expect_segment(struct session *s, enum sw_side side, uint8_t flags,
 	uint16_t payload_bytes, uint32_t payload_from);
 void expect_rst(struct session *s, enum sw_side side, uint32_t seq);
 
-/* ---- whole exchanges --------------------------------------------------------------------------------------------------- */
+/* ---- whole exchanges
+ * --------------------------------------------------------------------------------------------------- */
 
 /* SYN, SYN-ACK, ACK: ends with the SYN to the server taken out of the box. */
 void session_connect(struct session *s);

@@ -21,7 +21,8 @@ const struct flavour flavours[FLAVOURS] = {
 	{.name = "ipv6-qinq", .is_ipv6 = true, .tag_count = 2, .tags = {{0x88a8, 1}, {0x8100, 2}}},
 };
 
-/* ---- the process: EAL and ports ------------------------------------------------------------------------------------ */
+/* ---- the process: EAL and ports ------------------------------------------------------------------------------------
+ */
 
 static struct {
 	uint16_t ids[SW_SIDES];
@@ -41,7 +42,8 @@ static int make_port(enum sw_side side)
 		snprintf(name, sizeof(name), "out_%s_%u", names[side], q);
 		ports.out[side][q] = rte_ring_create(name, NET_QUEUE, SOCKET_ID_ANY, 0);
 	}
-	const int id = rte_eth_from_rings(names[side], ports.in[side], NET_WORKERS_MAX, ports.out[side], NET_WORKERS_MAX, 0);
+	const int id =
+	    rte_eth_from_rings(names[side], ports.in[side], NET_WORKERS_MAX, ports.out[side], NET_WORKERS_MAX, 0);
 	if (id < 0)
 		return -1;
 	ports.ids[side] = (uint16_t)id;
@@ -49,7 +51,7 @@ static int make_port(enum sw_side side)
 		return -1;
 	for (uint16_t q = 0; q < NET_WORKERS_MAX; q++)
 		if (rte_eth_rx_queue_setup(ports.ids[side], q, 64, 0, NULL, ports.pool) ||
-			rte_eth_tx_queue_setup(ports.ids[side], q, 64, 0, NULL))
+		    rte_eth_tx_queue_setup(ports.ids[side], q, 64, 0, NULL))
 			return -1;
 	return rte_eth_dev_start(ports.ids[side]);
 }
@@ -58,8 +60,8 @@ int net_start(void)
 {
 	char prefix[32];
 	snprintf(prefix, sizeof(prefix), "sw-unit-%d", (int)getpid());
-	char *arguments[] = {"unit", "--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry", "--iova-mode=va",
-		"-l", "0", "--log-level=*:3", "--file-prefix", prefix, NULL};
+	char *arguments[] = {"unit", "--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry",
+	    "--iova-mode=va", "-l", "0", "--log-level=*:3", "--file-prefix", prefix, NULL};
 	if (rte_eal_init((int)(sizeof(arguments) / sizeof(arguments[0])) - 1, arguments) < 0) {
 		fprintf(stderr, "no EAL: %s\n", rte_strerror(rte_errno));
 		return 1;
@@ -72,7 +74,8 @@ int net_start(void)
 	return 0;
 }
 
-/* ---- a box ---------------------------------------------------------------------------------------------------------- */
+/* ---- a box ----------------------------------------------------------------------------------------------------------
+ */
 
 static void draft_default(struct draft *d)
 {
@@ -173,8 +176,11 @@ void net_open(struct net *n, const struct flavour *flavour, net_shape shape)
 		shape(&n->draft);
 	memset(n->secrets.master, 0x5a, sizeof(n->secrets.master));
 	const struct sw_box_config config = {
-		.boot = &n->draft.boot, .links = n->draft.links, .link_count = 1, .secrets = &n->secrets,
-		.sharded_by_nic = n->draft.boot.workers == 1,
+	    .boot = &n->draft.boot,
+	    .links = n->draft.links,
+	    .link_count = 1,
+	    .secrets = &n->secrets,
+	    .sharded_by_nic = n->draft.boot.workers == 1,
 	};
 	if (sw_box_open(&config, &n->box, error, sizeof(error)))
 		fail_msg("box: %s", error);
@@ -217,12 +223,13 @@ void net_abandon(struct net *n)
 	free_all(n);
 }
 
-/* ---- what holds at the end of every case ----------------------------------------------------------------------------- */
+/* ---- what holds at the end of every case
+ * ----------------------------------------------------------------------------- */
 
 static uint64_t ended(const struct sw_counters *c)
 {
 	uint64_t sum = c->count[SW_COUNT_FORWARDED] + c->count[SW_COUNT_ANSWERED] + c->count[SW_COUNT_ABSORBED] +
-		c->count[SW_COUNT_HELD];
+	               c->count[SW_COUNT_HELD];
 
 	for (unsigned int i = 0; i < SW_DROP_REASON_COUNT; i++)
 		sum += c->dropped[i];
@@ -286,7 +293,8 @@ void net_close(struct net *n)
 	free_all(n);
 }
 
-/* ---- frames ---------------------------------------------------------------------------------------------------------- */
+/* ---- frames
+ * ---------------------------------------------------------------------------------------------------------- */
 
 void net_put(struct net *n, enum sw_side side, const struct frame *f)
 {
@@ -415,11 +423,12 @@ void net_expect_nothing(struct net *n)
 		sw_frame_parse(f.bytes, f.length, side == SW_OUTSIDE ? SW_INSIDE : SW_OUTSIDE, &f.view);
 		net_discard(n);
 		fail_msg("a frame of kind %u, TCP flags %02x, left %s", f.view.kind, f.view.tcp_flags,
-			side == SW_OUTSIDE ? "outside" : "inside");
+		    side == SW_OUTSIDE ? "outside" : "inside");
 	}
 }
 
-/* ---- counters --------------------------------------------------------------------------------------------------------- */
+/* ---- counters
+ * --------------------------------------------------------------------------------------------------------- */
 
 uint64_t net_count(const struct net *n, enum sw_count what)
 {
@@ -445,7 +454,8 @@ uint64_t net_dropped_all(const struct net *n)
 	return sum;
 }
 
-/* ---- cases ------------------------------------------------------------------------------------------------------------ */
+/* ---- cases
+ * ------------------------------------------------------------------------------------------------------------ */
 
 struct case_state {
 	const struct net_case *what;
@@ -477,7 +487,7 @@ int net_run_cases(const char *group, const struct net_case *cases, unsigned int 
 	const size_t most = (size_t)count * FLAVOURS;
 	struct CMUnitTest *tests = calloc(most, sizeof(*tests));
 	struct case_state *states = calloc(most, sizeof(*states));
-	char (*names)[96] = calloc(most, sizeof(*names));
+	char(*names)[96] = calloc(most, sizeof(*names));
 	size_t n = 0;
 
 	if (tests == NULL || states == NULL || names == NULL || net_start())

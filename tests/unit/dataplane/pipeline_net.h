@@ -57,14 +57,14 @@ struct net {
 	const struct flavour *flavour;
 	uint64_t now, unix_s; /* of the epochs */
 	bool is_open;
-	struct sw_worker *w;  /* worker 0 */
+	struct sw_worker *w; /* worker 0 */
 	/* Frames not yet run: in order, each with the end it comes in at. */
 	struct {
 		struct rte_mbuf *mbuf;
 		enum sw_side side;
 	} waiting[1024];
 	unsigned int waiting_count;
-	unsigned int worker;  /* that receives what is put in */
+	unsigned int worker; /* that receives what is put in */
 };
 
 /* Starts the EAL and makes the ports. 0, or the exit status of a test that cannot run here. */
@@ -93,7 +93,8 @@ void net_epochs_pass(struct net *n, uint32_t epochs);
 /* The queue of worker 0 at this side is full, or no longer. */
 void net_block_port(struct net *n, enum sw_side side, bool blocked);
 
-/* ---- frames in ---------------------------------------------------------------------------------------------------- */
+/* ---- frames in ----------------------------------------------------------------------------------------------------
+ */
 
 /* Puts a frame in front of the box; net_run() takes it. */
 void net_put(struct net *n, enum sw_side side, const struct frame *f);
@@ -104,7 +105,8 @@ void net_pass_ms(struct net *n, uint64_t ms);
 /* Until something leaves at `side`, at most most_ms. Returns how many milliseconds that took. */
 uint64_t net_wait(struct net *n, enum sw_side side, uint64_t most_ms);
 
-/* ---- frames out --------------------------------------------------------------------------------------------------- */
+/* ---- frames out ---------------------------------------------------------------------------------------------------
+ */
 
 /*
  * The next frame that left at `side`; fails when there is none. Its view is as if it came in from the other side, so
@@ -119,13 +121,15 @@ bool net_take(struct net *n, enum sw_side side, struct frame *f);
 /* Throws away all that left. Returns how many. */
 unsigned int net_discard(struct net *n);
 
-/* ---- counters, summed over workers --------------------------------------------------------------------------------- */
+/* ---- counters, summed over workers ---------------------------------------------------------------------------------
+ */
 
 uint64_t net_count(const struct net *n, enum sw_count what);
 uint64_t net_dropped(const struct net *n, enum sw_drop_reason why);
 uint64_t net_dropped_all(const struct net *n);
 
-/* ---- cases --------------------------------------------------------------------------------------------------------- */
+/* ---- cases ---------------------------------------------------------------------------------------------------------
+ */
 
 struct net_case {
 	const char *name;
@@ -134,13 +138,19 @@ struct net_case {
 	bool once; /* over the first flavour alone: what it is about does not depend on the family */
 };
 
-#define NET_CASE(function, shape) {#function, function, shape, false}
-#define NET_CASE_ONCE(function, shape) {#function, function, shape, true}
+#define NET_CASE(function, shape)                                                                                      \
+	{                                                                                                                  \
+#function, function, shape, false                                                                              \
+	}
+#define NET_CASE_ONCE(function, shape)                                                                                 \
+	{                                                                                                                  \
+#function, function, shape, true                                                                               \
+	}
 
 /* Runs every case over every flavour; returns what main() shall. */
 int net_run_cases(const char *group, const struct net_case *cases, unsigned int count);
 
 #define assert_dropped(n, reason, times) assert_int_equal(net_dropped(n, SW_DROP_##reason), times)
-#define assert_count(n, what, times) assert_int_equal(net_count(n, SW_COUNT_##what), times)
+#define assert_count(n, what, times)     assert_int_equal(net_count(n, SW_COUNT_##what), times)
 
 #endif

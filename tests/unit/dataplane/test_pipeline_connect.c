@@ -2,7 +2,8 @@
 /* Between the client's proof and the server's answer: early data, retries, refusals, old connections, bursts. */
 #include "pipeline_model.h"
 
-/* ---- early data ------------------------------------------------------------------------------------------------------ */
+/* ---- early data
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The client proves itself with its first data; its bare ACK is lost. */
 static void prove_with_data(struct session *s, uint16_t bytes)
@@ -19,7 +20,8 @@ static void prove_with_data(struct session *s, uint16_t bytes)
 static void expect_released(struct session *s, unsigned int count, uint16_t bytes)
 {
 	for (unsigned int i = 0; i < count; i++)
-		expect_segment(s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s->client_isn + 1 + i * bytes, server_next(s), bytes, i * bytes);
+		expect_segment(
+		    s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s->client_isn + 1 + i * bytes, server_next(s), bytes, i * bytes);
 }
 
 static void early_data_is_held_and_released(struct net *n)
@@ -163,7 +165,8 @@ static void proof_without_room_for_its_data(struct net *n)
 	session_exchange(&s, 1001);
 }
 
-/* ---- either end gives up ------------------------------------------------------------------------------------------------ */
+/* ---- either end gives up
+ * ------------------------------------------------------------------------------------------------ */
 
 static void client_resets_while_connecting(struct net *n)
 {
@@ -258,7 +261,8 @@ static void many_silent_servers_in_order(struct net *n)
 	assert_int_equal(n->w->flows.used, 0);
 }
 
-/* ---- old connections at the server ---------------------------------------------------------------------------------------- */
+/* ---- old connections at the server
+ * ---------------------------------------------------------------------------------------- */
 
 static void old_connection_is_broken(struct net *n, uint8_t flags)
 {
@@ -318,21 +322,23 @@ static void lost_first_data_to_the_server(struct net *n)
 	net_discard(n); /* lost on its way */
 	server_syn_ack(&s);
 	net_run(n);
-	expect_segment(&s, SW_INSIDE, SW_TCP_ACK, s.client_isn + 1, server_next(&s), 0, 0); /* not beyond what the server has */
+	expect_segment(
+	    &s, SW_INSIDE, SW_TCP_ACK, s.client_isn + 1, server_next(&s), 0, 0); /* not beyond what the server has */
 	s.client_sent = 0;
 	session_exchange(&s, 60);
 }
 
-/* ---- out of place ---------------------------------------------------------------------------------------------------------- */
+/* ---- out of place
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void strange_segments_while_connecting(struct net *n)
 {
 	struct session s = session_of(n, 1);
 	const struct segment strange[] = {
-		{.flags = SW_TCP_ACK, .seq = s.client_isn, .payload_bytes = 1},             /* before the beginning */
-		{.flags = SW_TCP_ACK, .seq = s.client_isn + 1 + 70000, .payload_bytes = 1}, /* far behind */
-		{.flags = SW_TCP_RST, .seq = s.client_isn + 1 + 70000},
-		{.flags = SW_TCP_ACK, .seq = s.client_isn + 1, .ack = 12345, .payload_bytes = 1}, /* of something else */
+	    {.flags = SW_TCP_ACK, .seq = s.client_isn, .payload_bytes = 1},             /* before the beginning */
+	    {.flags = SW_TCP_ACK, .seq = s.client_isn + 1 + 70000, .payload_bytes = 1}, /* far behind */
+	    {.flags = SW_TCP_RST, .seq = s.client_isn + 1 + 70000},
+	    {.flags = SW_TCP_ACK, .seq = s.client_isn + 1, .ack = 12345, .payload_bytes = 1}, /* of something else */
 	};
 
 	session_connect(&s);
@@ -350,7 +356,8 @@ static void strange_segments_while_connecting(struct net *n)
 	assert_int_equal(session_flow(&s)->state, SW_FLOW_CONNECTING);
 }
 
-/* ---- packets of one burst that depend on each other --------------------------------------------------------------------- */
+/* ---- packets of one burst that depend on each other
+ * --------------------------------------------------------------------- */
 
 static void ack_and_data_in_one_burst(struct net *n)
 {

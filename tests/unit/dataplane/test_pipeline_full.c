@@ -126,7 +126,8 @@ static void flow_is_shed_within_a_burst(struct net *n)
 	assert_dropped(n, FLOW_TABLE_FULL, 1);
 }
 
-/* ---- records and limiter entries -------------------------------------------------------------------------------------------- */
+/* ---- records and limiter entries
+ * -------------------------------------------------------------------------------------------- */
 
 static void shape_few_records(struct draft *d)
 {
@@ -212,7 +213,8 @@ static void limiter_entries_of_proven_sources_are_kept(struct net *n)
 	assert_int_equal(n->w->limiter.used, 64);
 }
 
-/* ---- rings, pools and queues --------------------------------------------------------------------------------------------------- */
+/* ---- rings, pools and queues
+ * --------------------------------------------------------------------------------------------------- */
 
 static void notes_to_housekeeping_are_lost_and_counted(struct net *n)
 {

@@ -73,7 +73,9 @@ static void syn_ack_byte_by_byte(struct net *n)
 		memcpy(at + 8, s.server.bytes, 16);
 		memcpy(at + 24, s.client.bytes, 16);
 	} else { /* DF, no identification */
-		memcpy(at, (const uint8_t[]){0x45, 0, 0, 20 + tcp_bytes, 0, 0, 0x40, 0, 64, 6, a.bytes[ip + 10], a.bytes[ip + 11]}, 12);
+		memcpy(at,
+		    (const uint8_t[]){0x45, 0, 0, 20 + tcp_bytes, 0, 0, 0x40, 0, 64, 6, a.bytes[ip + 10], a.bytes[ip + 11]},
+		    12);
 		memcpy(at + 12, s.server.bytes + 12, 4);
 		memcpy(at + 16, s.client.bytes + 12, 4);
 		assert_ones(naive_sum(a.bytes + ip, 20));
@@ -83,7 +85,8 @@ static void syn_ack_byte_by_byte(struct net *n)
 	memcpy(at + 4, a.bytes + tcp + 4, 4); /* the cookie itself: test_syncookie.c and tests/vectors */
 	const uint32_t ack = s.client_isn + 1;
 	memcpy(at + 8, (const uint8_t[]){(uint8_t)(ack >> 24), (uint8_t)(ack >> 16), (uint8_t)(ack >> 8), (uint8_t)ack}, 4);
-	memcpy(at + 12, (const uint8_t[]){tcp_bytes / 4 << 4, 0x12, 16384 >> 8, 0, a.bytes[tcp + 16], a.bytes[tcp + 17], 0, 0}, 8);
+	memcpy(at + 12,
+	    (const uint8_t[]){tcp_bytes / 4 << 4, 0x12, 16384 >> 8, 0, a.bytes[tcp + 16], a.bytes[tcp + 17], 0, 0}, 8);
 	memcpy(at + 20, (const uint8_t[]){2, 4, 1400 >> 8, 1400 & 255, 4, 2, 8, 10}, 8);
 	memcpy(at + 28, a.bytes + tcp + 28, 4); /* TSval: the cookie's other half */
 	memcpy(at + 32, (const uint8_t[]){0, 0, (uint8_t)(s.client_ts >> 8), (uint8_t)s.client_ts, 1, 3, 3, 7}, 8);
@@ -102,11 +105,16 @@ static const struct {
 } offers[] = {
 	{true, true, true, 9, {.mss = 1400, .window_scale = 7, .sack = 1, .timestamps = 1, .ecn = 1}, true, true, true, 7},
 	{true, true, true, 0, {.mss = 1400, .window_scale = 0, .sack = 1, .timestamps = 1, .ecn = 0}, true, true, false, 0},
-	{false, true, true, 9, {.mss = 536, .window_scale = 14, .sack = 1, .timestamps = 1, .ecn = 1}, false, true, false, 14},
-	{true, false, false, -1, {.mss = 9000, .window_scale = 7, .sack = 1, .timestamps = 1, .ecn = 1}, true, false, false, -1},
-	{true, true, false, 9, {.mss = 1400, .window_scale = -1, .sack = 0, .timestamps = 0, .ecn = 0}, false, false, false, -1},
-	{false, false, false, -1, {.mss = 1400, .window_scale = -1, .sack = 0, .timestamps = 0, .ecn = 0}, false, false, false, -1},
-	{true, true, false, 14, {.mss = 65535, .window_scale = 0, .sack = 1, .timestamps = 0, .ecn = 0}, false, true, false, 0},
+	{false, true, true, 9, {.mss = 536, .window_scale = 14, .sack = 1, .timestamps = 1, .ecn = 1}, false, true, false,
+		14},
+	{true, false, false, -1, {.mss = 9000, .window_scale = 7, .sack = 1, .timestamps = 1, .ecn = 1}, true, false, false,
+		-1},
+	{true, true, false, 9, {.mss = 1400, .window_scale = -1, .sack = 0, .timestamps = 0, .ecn = 0}, false, false, false,
+		-1},
+	{false, false, false, -1, {.mss = 1400, .window_scale = -1, .sack = 0, .timestamps = 0, .ecn = 0}, false, false,
+		false, -1},
+	{true, true, false, 14, {.mss = 65535, .window_scale = 0, .sack = 1, .timestamps = 0, .ecn = 0}, false, true, false,
+		0},
 };
 
 static void answer_grants_what_both_can(struct net *n)
@@ -146,7 +154,8 @@ static void answer_grants_what_both_can(struct net *n)
 
 static void syn_data_and_unknown_options_are_not_reflected(struct net *n)
 {
-	static const uint8_t fast_open[] = {34, 10, 1, 2, 3, 4, 5, 6, 7, 8}, multipath[] = {30, 4, 0, 1}, odd[] = {200, 3, 0xee};
+	static const uint8_t fast_open[] = {34, 10, 1, 2, 3, 4, 5, 6, 7, 8}, multipath[] = {30, 4, 0, 1},
+	                     odd[] = {200, 3, 0xee};
 	struct session s = session_of(n, 1);
 	struct options o = {.length = 0};
 
@@ -155,21 +164,24 @@ static void syn_data_and_unknown_options_are_not_reflected(struct net *n)
 	options_raw(&o, multipath, sizeof(multipath));
 	options_raw(&o, odd, sizeof(odd));
 	options_pad(&o);
-	session_put(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_SYN, .seq = s.client_isn, .payload_bytes = 300, .options = &o});
+	session_put(&s, SW_OUTSIDE,
+	    &(struct segment){.flags = SW_TCP_SYN, .seq = s.client_isn, .payload_bytes = 300, .options = &o});
 	net_run(n);
 	const struct frame a = expect_syn_ack(&s); /* acknowledges the SYN alone */
 	assert_int_equal(a.view.options, 0);
 	assert_int_equal(a.view.payload_offset - a.view.l4_offset, 24); /* MSS */
 }
 
-/* ---- which echoes count ------------------------------------------------------------------------------------------------ */
+/* ---- which echoes count
+ * ------------------------------------------------------------------------------------------------ */
 
 static void cookie_lives_two_epochs(struct net *n)
 {
 	static const struct {
 		uint32_t epochs;
 		int dropped; /* enum sw_drop_reason, -1: valid */
-	} ages[] = {{0, -1}, {1, -1}, {2, SW_DROP_COOKIE_EXPIRED}, {3, SW_DROP_COOKIE_INVALID}, {4, SW_DROP_COOKIE_INVALID}};
+	} ages[] = {
+	    {0, -1}, {1, -1}, {2, SW_DROP_COOKIE_EXPIRED}, {3, SW_DROP_COOKIE_INVALID}, {4, SW_DROP_COOKIE_INVALID}};
 
 	for (unsigned int i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
 		struct session s = session_of(n, 20 + i);
@@ -199,13 +211,27 @@ static void echo_of_something_else_is_refused(struct net *n)
 		expect_syn_ack(&s);
 		other = s;
 		switch (what) {
-		case 0: other.cookie_isn += 0x100; break;
-		case 1: other.client_isn++; break;
-		case 2: other.client_port++; break;
-		case 3: other.client.bytes[15]++; break;
-		case 4: other.cookie_isn ^= 0x20; break; /* another MSS */
-		case 5: other.cookie_tsval ^= 0x40; break;
-		case 6: other.timestamps = false; break; /* the echo says nothing of the other half */
+		case 0:
+			other.cookie_isn += 0x100;
+			break;
+		case 1:
+			other.client_isn++;
+			break;
+		case 2:
+			other.client_port++;
+			break;
+		case 3:
+			other.client.bytes[15]++;
+			break;
+		case 4:
+			other.cookie_isn ^= 0x20;
+			break; /* another MSS */
+		case 5:
+			other.cookie_tsval ^= 0x40;
+			break;
+		case 6:
+			other.timestamps = false;
+			break; /* the echo says nothing of the other half */
 		}
 		client_ack(&other);
 		net_run(n);
@@ -335,7 +361,8 @@ static void old_cookie_opens_nothing_while_its_flow_closes(struct net *n)
 	assert_count(n, FLOW_PROXIED, 1);
 }
 
-/* ---- repeated SYN-ACKs ---------------------------------------------------------------------------------------------------- */
+/* ---- repeated SYN-ACKs
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void lost_ack_has_the_answer_repeated(struct net *n)
 {

@@ -2,7 +2,8 @@
 /* Rates and caps: of sources, their prefixes, groups and services, for SYNs and for proven connections. */
 #include "pipeline_model.h"
 
-/* Level 0: another port of client `base`. Level l: another client that shares only its prefix of level l with `base`. */
+/* Level 0: another port of client `base`. Level l: another client that shares only its prefix of level l with `base`.
+ */
 static struct session neighbour(struct net *n, unsigned int level, unsigned int k)
 {
 	static const uint8_t ipv4[] = {15, 15, 14, 13}, ipv6[] = {15, 15, 7, 5};
@@ -27,9 +28,9 @@ static struct session stranger(struct net *n, unsigned int k)
 
 static struct sw_limits *limits_of(struct draft *d, unsigned int what)
 {
-	return what < SW_PREFIX_LEVELS ? &d->services[0].limits[what] :
-		what == SW_PREFIX_LEVELS   ? &d->groups[0].limits :
-									 &d->services[0].total;
+	return what < SW_PREFIX_LEVELS    ? &d->services[0].limits[what]
+	       : what == SW_PREFIX_LEVELS ? &d->groups[0].limits
+	                                  : &d->services[0].total;
 }
 
 enum { GROUP = SW_PREFIX_LEVELS, SERVICE, WHATS };
@@ -89,10 +90,12 @@ static bool admitted(struct session *s)
 	return true;
 }
 
-/* ---- SYNs ------------------------------------------------------------------------------------------------------------------- */
+/* ---- SYNs
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
-static const enum sw_drop_reason syn_reasons[WHATS] = {SW_DROP_LIMIT_SYN_SOURCE, SW_DROP_LIMIT_SYN_PREFIX, SW_DROP_LIMIT_SYN_PREFIX,
-	SW_DROP_LIMIT_SYN_PREFIX, SW_DROP_LIMIT_SYN_GROUP, SW_DROP_LIMIT_SYN_SERVICE};
+static const enum sw_drop_reason syn_reasons[WHATS] = {SW_DROP_LIMIT_SYN_SOURCE, SW_DROP_LIMIT_SYN_PREFIX,
+	SW_DROP_LIMIT_SYN_PREFIX, SW_DROP_LIMIT_SYN_PREFIX, SW_DROP_LIMIT_SYN_GROUP, SW_DROP_LIMIT_SYN_SERVICE};
 
 static void syn_limits(struct net *n)
 {
@@ -203,10 +206,11 @@ static void resets_have_a_budget(struct net *n)
 	assert_dropped(n, LIMIT_SYN_SERVICE, 22);
 }
 
-/* ---- proven connections ------------------------------------------------------------------------------------------------------- */
+/* ---- proven connections
+ * ------------------------------------------------------------------------------------------------------- */
 
-static const enum sw_drop_reason conn_reasons[WHATS] = {SW_DROP_LIMIT_CONN_SOURCE, SW_DROP_LIMIT_CONN_PREFIX, SW_DROP_LIMIT_CONN_PREFIX,
-	SW_DROP_LIMIT_CONN_PREFIX, SW_DROP_LIMIT_CONN_GROUP, SW_DROP_LIMIT_CONN_SERVICE};
+static const enum sw_drop_reason conn_reasons[WHATS] = {SW_DROP_LIMIT_CONN_SOURCE, SW_DROP_LIMIT_CONN_PREFIX,
+	SW_DROP_LIMIT_CONN_PREFIX, SW_DROP_LIMIT_CONN_PREFIX, SW_DROP_LIMIT_CONN_GROUP, SW_DROP_LIMIT_CONN_SERVICE};
 
 static void connection_rates(struct net *n)
 {
@@ -237,9 +241,9 @@ static void connection_rates(struct net *n)
 	assert_int_equal(n->w->groups[0].conn_opened, admitted_in_all);
 }
 
-static const enum sw_drop_reason concurrent_reasons[WHATS] = {SW_DROP_LIMIT_CONCURRENT_SOURCE, SW_DROP_LIMIT_CONCURRENT_PREFIX,
-	SW_DROP_LIMIT_CONCURRENT_PREFIX, SW_DROP_LIMIT_CONCURRENT_PREFIX, SW_DROP_LIMIT_CONCURRENT_GROUP,
-	SW_DROP_LIMIT_CONCURRENT_SERVICE};
+static const enum sw_drop_reason concurrent_reasons[WHATS] = {SW_DROP_LIMIT_CONCURRENT_SOURCE,
+	SW_DROP_LIMIT_CONCURRENT_PREFIX, SW_DROP_LIMIT_CONCURRENT_PREFIX, SW_DROP_LIMIT_CONCURRENT_PREFIX,
+	SW_DROP_LIMIT_CONCURRENT_GROUP, SW_DROP_LIMIT_CONCURRENT_SERVICE};
 
 /* Each way in which a connection may end gives its place back. */
 static void end_in_way(struct net *n, struct session *s, unsigned int way)
@@ -341,7 +345,8 @@ static void group_of_a_second_connection(struct net *n)
 	assert_int_equal(n->w->groups[0].concurrent, 1);
 }
 
-/* ---- policy changes while connections stand --------------------------------------------------------------------------------------- */
+/* ---- policy changes while connections stand
+ * --------------------------------------------------------------------------------------- */
 
 static void caps_that_come_and_go(struct net *n)
 {

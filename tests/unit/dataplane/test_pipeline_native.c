@@ -151,7 +151,7 @@ static void refused_native_connections_leave_nothing(struct net *n)
 	assert_int_equal(net_discard(n), 5);
 }
 
-/* ---- adoption ------------------------------------------------------------------------------------------------------------ */
+/* ---- adoption ---------------------------------------------------------------------------------------------------- */
 
 static void older_connection_is_adopted_when_the_server_speaks(struct net *n)
 {
@@ -209,7 +209,7 @@ static void unknown_acks_pass_for_a_while_after_the_start(struct net *n)
 	assert_dropped(n, COOKIE_INVALID, 4);
 }
 
-/* ---- the protected host connects outwards ------------------------------------------------------------------------------------ */
+/* ---- the protected host connects outwards ------------------------------------------------------------------------ */
 
 static void server_connects_outwards(struct net *n)
 {
@@ -249,7 +249,7 @@ static void answers_to_nothing_are_dropped(struct net *n)
 	assert_int_equal(net_discard(n), 3); /* quiet: the server's business */
 }
 
-/* ---- the same ports again -------------------------------------------------------------------------------------------------------- */
+/* ---- the same ports again ---------------------------------------------------------------------------------------- */
 
 enum before { LIVE, CLOSING, RESET, NATIVE, NATIVE_CLOSING, HALF_OPEN, BEFORE_COUNT };
 
@@ -396,7 +396,7 @@ static void cookies_are_taken_in_every_mode(struct net *n)
 	assert_int_equal(net_dropped_all(n), 0);
 }
 
-/* ---- what is learned about the server ---------------------------------------------------------------------------------------------- */
+/* ---- what is learned about the server ---------------------------------------------------------------------------- */
 
 static void profile_is_learned_from_native_handshakes(struct net *n)
 {

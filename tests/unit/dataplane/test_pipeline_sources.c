@@ -14,7 +14,8 @@ static struct sw_reply mail(struct net *n, enum sw_request_kind kind, const stru
 	return reply;
 }
 
-/* ---- evidence ------------------------------------------------------------------------------------------------------------- */
+/* ---- evidence
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void claimed_source_gets_a_record_with_its_tenth_syn(struct net *n)
 {
@@ -130,7 +131,8 @@ static void proven_record_is_kept_an_hour(struct net *n)
 	assert_int_equal(n->w->proven_records, 0);
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------------------------------- */
+/* ---- blocks
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void shape_blocking(struct draft *d)
 {
@@ -307,13 +309,16 @@ static void unknown_mail_is_refused(struct net *n)
 	assert_int_equal(mail(n, SW_REQUEST_PUBLISH, &s.client, 0).status, SW_REPLY_BAD_REQUEST);
 }
 
-/* ---- why ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- why
+ * ----------------------------------------------------------------------------------------------------------------------
+ */
 
 static void shape_explained(struct draft *d)
 {
 	struct sw_service *s = &d->services[0];
 
-	s->limits[0] = (struct sw_limits){.syn_per_s = 10, .syn_burst = 20, .conn_per_s = 5, .conn_burst = 7, .concurrent = 3};
+	s->limits[0] =
+	    (struct sw_limits){.syn_per_s = 10, .syn_burst = 20, .conn_per_s = 5, .conn_burst = 7, .concurrent = 3};
 	s->limits[1] = (struct sw_limits){.conn_per_s = 50, .conn_burst = 50, .concurrent = 9};
 	s->total = (struct sw_limits){.syn_per_s = 1000, .syn_burst = 2000, .concurrent = 100};
 	draft_group(d, "flock");

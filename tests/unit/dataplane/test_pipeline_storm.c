@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Random traffic, valid and not, from seeds: whatever it does, the sums hold, no buffer is lost, and the tables agree with
- * themselves (net_close() looks). The same traffic with every instruction set gives the same frames.
+ * Random traffic, valid and not, from seeds: whatever it does, the sums hold, no buffer is lost, and the tables agree
+ * with themselves (net_close() looks). The same traffic with every instruction set gives the same frames.
  */
 #include "pipeline_model.h"
 
@@ -26,11 +26,16 @@ static uint32_t below(struct storm *s, uint32_t limit)
 static uint32_t near(struct storm *s, uint32_t number)
 {
 	switch (below(s, 8)) {
-	case 0: return (uint32_t)random_next(&s->random);
-	case 1: return number + below(s, 3000) - 1500;
-	case 2: return number - 1;
-	case 3: return number + 1;
-	default: return number;
+	case 0:
+		return (uint32_t)random_next(&s->random);
+	case 1:
+		return number + below(s, 3000) - 1500;
+	case 2:
+		return number - 1;
+	case 3:
+		return number + 1;
+	default:
+		return number;
 	}
 }
 
@@ -39,15 +44,30 @@ static struct options any_options(struct storm *s, const struct session *c, enum
 	struct options o = {.length = 0};
 
 	for (unsigned int k = below(s, 5); k && o.length < 20; k--) {
-		const uint32_t edges[4] = {server_next_at_client(c), server_next_at_client(c) + 10, (uint32_t)random_next(&s->random), 5};
+		const uint32_t edges[4] = {
+		    server_next_at_client(c), server_next_at_client(c) + 10, (uint32_t)random_next(&s->random), 5};
 		switch (below(s, 7)) {
-		case 0: options_raw(&o, (const uint8_t[]){1}, 1); break;
-		case 1: options_mss(&o, (uint16_t)below(s, 65536)); break;
-		case 2: options_window_scale(&o, (uint8_t)below(s, 20)); break;
-		case 3: options_sack_permitted(&o); break;
-		case 4: options_timestamps(&o, near(s, from == SW_OUTSIDE ? c->client_ts : c->server_ts), near(s, c->cookie_tsval)); break;
-		case 5: options_sack(&o, edges, 1); break;
-		default: options_raw(&o, (const uint8_t[]){(uint8_t)below(s, 256), 4, 0, 0}, 4); break;
+		case 0:
+			options_raw(&o, (const uint8_t[]){1}, 1);
+			break;
+		case 1:
+			options_mss(&o, (uint16_t)below(s, 65536));
+			break;
+		case 2:
+			options_window_scale(&o, (uint8_t)below(s, 20));
+			break;
+		case 3:
+			options_sack_permitted(&o);
+			break;
+		case 4:
+			options_timestamps(&o, near(s, from == SW_OUTSIDE ? c->client_ts : c->server_ts), near(s, c->cookie_tsval));
+			break;
+		case 5:
+			options_sack(&o, edges, 1);
+			break;
+		default:
+			options_raw(&o, (const uint8_t[]){(uint8_t)below(s, 256), 4, 0, 0}, 4);
+			break;
 		}
 	}
 	options_pad(&o);
@@ -56,19 +76,20 @@ static struct options any_options(struct storm *s, const struct session *c, enum
 
 static void put_any_segment(struct storm *s, struct session *c)
 {
-	static const uint8_t flags[] = {SW_TCP_SYN, SW_TCP_SYN | SW_TCP_ACK, SW_TCP_ACK, SW_TCP_ACK, SW_TCP_ACK | SW_TCP_PSH, SW_TCP_RST,
-		SW_TCP_RST | SW_TCP_ACK, SW_TCP_ACK | SW_TCP_FIN, 0, SW_TCP_SYN | SW_TCP_FIN, 0xff};
+	static const uint8_t flags[] = {SW_TCP_SYN, SW_TCP_SYN | SW_TCP_ACK, SW_TCP_ACK, SW_TCP_ACK,
+	    SW_TCP_ACK | SW_TCP_PSH, SW_TCP_RST, SW_TCP_RST | SW_TCP_ACK, SW_TCP_ACK | SW_TCP_FIN, 0,
+	    SW_TCP_SYN | SW_TCP_FIN, 0xff};
 	const enum sw_side from = below(s, 3) ? SW_OUTSIDE : SW_INSIDE;
 	const struct options any = any_options(s, c, from), usual = session_options(c, from);
 	const bool is_client = from == SW_OUTSIDE;
 
-	session_put(c, from, &(struct segment){
-		.flags = flags[below(s, sizeof(flags))],
-		.seq = near(s, is_client ? client_next(c) : server_next(c)),
-		.ack = near(s, is_client ? server_next_at_client(c) : client_next(c)),
-		.window = (uint16_t)below(s, 65536),
-		.payload_bytes = (uint16_t)(below(s, 3) ? 0 : below(s, 1400)),
-		.options = below(s, 3) ? &usual : &any});
+	session_put(c, from,
+	    &(struct segment){.flags = flags[below(s, sizeof(flags))],
+	        .seq = near(s, is_client ? client_next(c) : server_next(c)),
+	        .ack = near(s, is_client ? server_next_at_client(c) : client_next(c)),
+	        .window = (uint16_t)below(s, 65536),
+	        .payload_bytes = (uint16_t)(below(s, 3) ? 0 : below(s, 1400)),
+	        .options = below(s, 3) ? &usual : &any});
 }
 
 /* A good frame with some bytes changed, cut, or both. */
@@ -76,8 +97,12 @@ static void put_spoiled(struct storm *s, struct session *c)
 {
 	const enum sw_side from = below(s, 2) ? SW_OUTSIDE : SW_INSIDE;
 	const struct options o = any_options(s, c, from);
-	struct frame f = session_frame(c, from, &(struct segment){.flags = SW_TCP_ACK, .seq = client_next(c),
-		.ack = server_next_at_client(c), .payload_bytes = (uint16_t)below(s, 200), .options = &o});
+	struct frame f = session_frame(c, from,
+	    &(struct segment){.flags = SW_TCP_ACK,
+	        .seq = client_next(c),
+	        .ack = server_next_at_client(c),
+	        .payload_bytes = (uint16_t)below(s, 200),
+	        .options = &o});
 
 	for (unsigned int k = below(s, 6); k; k--)
 		f.bytes[below(s, below(s, 2) ? f.length : 80)] = (uint8_t)below(s, 256);
@@ -132,7 +157,8 @@ static void read_out(struct storm *s)
 				continue;
 			for (unsigned int k = 0; k < CLIENTS; k++) { /* its client learns the cookie */
 				struct session *c = &s->sessions[k];
-				if (!sw_address_equal(&c->client, &p.client) || c->client_port != p.client_port || p.ack != c->client_isn + 1)
+				if (!sw_address_equal(&c->client, &p.client) || c->client_port != p.client_port ||
+				    p.ack != c->client_isn + 1)
 					continue;
 				c->cookie_isn = p.seq;
 				c->cookie_tsval = p.tsval;
@@ -148,13 +174,27 @@ static void change_the_world(struct storm *s)
 
 	switch (below(s, 8)) {
 	case 0:
-	case 1: net_epochs_pass(s->n, below(s, 3)); break;
-	case 2: d->services[0].mode = (uint8_t)(below(s, 4) ? SW_MODE_ALWAYS : below(s, SW_MODES)); break;
-	case 3: d->services[0].refusal = below(s, 3) == 0; break;
-	case 4: d->services[0].limits[below(s, 3)].concurrent = 5 + below(s, 40); break;
-	case 5: d->services[0].total.concurrent = below(s, 3) ? 0 : 20 + below(s, 60); break;
-	case 6: d->services[0].block_after = below(s, 2) * 5; break;
-	default: d->global.server_syn_retries = below(s, 5); break;
+	case 1:
+		net_epochs_pass(s->n, below(s, 3));
+		break;
+	case 2:
+		d->services[0].mode = (uint8_t)(below(s, 4) ? SW_MODE_ALWAYS : below(s, SW_MODES));
+		break;
+	case 3:
+		d->services[0].refusal = below(s, 3) == 0;
+		break;
+	case 4:
+		d->services[0].limits[below(s, 3)].concurrent = 5 + below(s, 40);
+		break;
+	case 5:
+		d->services[0].total.concurrent = below(s, 3) ? 0 : 20 + below(s, 60);
+		break;
+	case 6:
+		d->services[0].block_after = below(s, 2) * 5;
+		break;
+	default:
+		d->global.server_syn_retries = below(s, 5);
+		break;
 	}
 	net_arm(s->n, 0, d->services[0].mode >= SW_MODE_AUTO && below(s, 8));
 	net_new_policy(s->n);
@@ -184,7 +224,8 @@ static void storm(struct storm *s, struct net *n, uint64_t seed, unsigned int fr
 		read_out(s);
 		if (below(s, 20) == 0)
 			change_the_world(s);
-		assert_int_equal(net_count(n, SW_COUNT_HELD), n->w->held_used + (n->box.boot.workers > 1 ? n->box.workers[1]->held_used : 0));
+		assert_int_equal(net_count(n, SW_COUNT_HELD),
+		    n->w->held_used + (n->box.boot.workers > 1 ? n->box.workers[1]->held_used : 0));
 	}
 }
 
@@ -198,7 +239,8 @@ static void shape_storm(struct draft *d)
 	d->global.idle_embryonic_s = 3;
 	d->global.idle_closing_s = 2;
 	d->global.evidence_after_syns = 3;
-	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 50, .syn_burst = 50, .conn_per_s = 20, .conn_burst = 20, .concurrent = 10};
+	d->services[0].limits[0] =
+	    (struct sw_limits){.syn_per_s = 50, .syn_burst = 50, .conn_per_s = 20, .conn_burst = 20, .concurrent = 10};
 	d->services[0].limits[1].concurrent = 60;
 	d->services[0].block_after = 5;
 	d->services[0].block_s = 2;
@@ -226,17 +268,23 @@ static void assert_stormy(const struct net *n)
 		int count, drop; /* enum sw_count or enum sw_drop_reason; -1: the other */
 		uint64_t least;
 	} wanted[] = {
-		{SW_COUNT_FLOW_PROXIED, -1, 300}, {SW_COUNT_FLOW_NATIVE, -1, 300}, {SW_COUNT_FLOW_SHED, -1, 300},
-		{SW_COUNT_ANSWERED, -1, 1000}, {SW_COUNT_SENT_SYN_ACK_AGAIN, -1, 100}, {SW_COUNT_SERVER_SILENT, -1, 10},
-		{-1, SW_DROP_COOKIE_INVALID, 1000}, {-1, SW_DROP_OUT_OF_WINDOW, 300}, {-1, SW_DROP_TCP_FLAGS_BAD, 300},
+	    {SW_COUNT_FLOW_PROXIED, -1, 300},
+	    {SW_COUNT_FLOW_NATIVE, -1, 300},
+	    {SW_COUNT_FLOW_SHED, -1, 300},
+	    {SW_COUNT_ANSWERED, -1, 1000},
+	    {SW_COUNT_SENT_SYN_ACK_AGAIN, -1, 100},
+	    {SW_COUNT_SERVER_SILENT, -1, 10},
+	    {-1, SW_DROP_COOKIE_INVALID, 1000},
+	    {-1, SW_DROP_OUT_OF_WINDOW, 300},
+	    {-1, SW_DROP_TCP_FLAGS_BAD, 300},
 	};
 	static uint64_t sums[sizeof(wanted) / sizeof(wanted[0])];
 	static unsigned int storms;
 
 	storms++;
 	for (unsigned int i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		sums[i] += wanted[i].drop < 0 ? net_count(n, (enum sw_count)wanted[i].count) :
-										net_dropped(n, (enum sw_drop_reason)wanted[i].drop);
+		sums[i] += wanted[i].drop < 0 ? net_count(n, (enum sw_count)wanted[i].count)
+		                              : net_dropped(n, (enum sw_drop_reason)wanted[i].drop);
 		if (storms == FLAVOURS && sums[i] < wanted[i].least)
 			fail_msg("row %u: %lu, less than %lu", i, sums[i], wanted[i].least);
 	}

@@ -72,7 +72,8 @@ static void order_within_a_connection_stays(struct net *n)
 		server_syn_ack(&s);
 		net_run(n);
 		for (uint32_t i = 0; i < 5; i++)
-			expect_segment(&s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s.client_isn + 1 + i * 10, server_next(&s), 10, i * 10);
+			expect_segment(
+			    &s, SW_INSIDE, SW_TCP_ACK | SW_TCP_PSH, s.client_isn + 1 + i * 10, server_next(&s), 10, i * 10);
 	}
 }
 

@@ -13,6 +13,7 @@ from sw_lab import BUILD
 from sw_net import LabError
 
 PROGRAM = os.path.join(BUILD, "tests/perf/sw-bench")
+FRAMES = 8192  # BENCH_FRAMES of tests/perf/bench.h
 CASES = ("syn_v4_64k", "syn_v4_1m", "syn_v4_16m", "syn_v4_options", "syn_v6_1m", "ack_forged", "ack_valid", "established_v4",
          "established_v6", "denied", "limited", "untouched", "mix")
 
@@ -98,9 +99,12 @@ def growth(args):
 
 # ---- instructions ----
 
+STAGES = ("parse", "classify", "lookup", "source", "translate", "verify", "limit", "challenge", "transmit")
+
+
 def instructions_of(case):
-    """valgrind knows no AVX-512: the AVX2 build of the cookies is counted. The tables are small, so that filling them
-    does not take for ever under it; the number of instructions does not depend on their size."""
+    """(all, by stage), a packet. valgrind knows no AVX-512: the AVX2 build of the cookies is counted. The tables are
+    small, so that filling them does not take for ever; the number of instructions does not depend on their size."""
     with tempfile.TemporaryDirectory() as directory:
         out = os.path.join(directory, "callgrind.out")
         done = subprocess.run(
@@ -109,18 +113,26 @@ def instructions_of(case):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise LabError("valgrind: %s" % done.stdout[-2000:])
-        with open(out) as file:
-            return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1)) / 8192
+        text = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", out], stdout=subprocess.PIPE,
+                              text=True, check=True).stdout
+
+    def inclusive(name):
+        found = re.search(r"^ *([\d,]+) .*[:?]%s( |$)" % name, text, re.M)
+        return int(found.group(1).replace(",", "")) / FRAMES if found else 0
+
+    return inclusive("bench_counted_pass"), {stage: inclusive("sw_stage_" + stage) for stage in STAGES}
 
 
 def instructions(args):
     report = {}
-    print("instructions a packet, AVX2 build, counted by callgrind")
+    print("instructions a packet, AVX2 build, counted by callgrind; of these in each stage")
+    print("%-16s %7s " % ("case", "all") + " ".join("%9s" % stage for stage in STAGES))
     for case in CASES[1:]:
         if case == "syn_v4_16m" or (args.case and not case.startswith(args.case)):
             continue
-        report[case] = instructions_of(case)
-        print("%-16s %8.0f" % (case, report[case]), flush=True)
+        total, stages = instructions_of(case)
+        report[case] = {"instructions_per_packet": total, "stages": stages}
+        print("%-16s %7.0f " % (case, total) + " ".join("%9.0f" % stages[stage] for stage in STAGES), flush=True)
     return report
 
 

@@ -15,7 +15,8 @@ set ylabel 'TSC cycles a packet'
 set grid ytics lc rgb '#dddddd'
 set border 3
 set tics nomirror
-set key bottom right
+set key top left reverse Left noenhanced
+set offsets 0, 0, graph 0.3, 0
 """
 
 PANEL = """
@@ -32,7 +33,7 @@ def rows(points, key):
 def panel(name, unit, axis):
     points = axis["points"]
     with_bare = name == "sources" and all(point["bare_cycles"] for point in points)
-    text = PANEL % ("Growth with " + name, unit, axis["case"].replace("_", "\\\\_"), ", '-' using 1:2 with linespoints pt 6 "
+    text = PANEL % ("Growth with " + name, unit, axis["case"], ", '-' using 1:2 with linespoints pt 6 "
                     "ps 0.6 lw 2 lc rgb '#999999' title 'bare loop'" if with_bare else "")
     return text + rows(points, "cycles_per_packet") + (rows(points, "bare_cycles") if with_bare else "")
 

@@ -25,6 +25,7 @@ struct bench_box {
 	struct rte_mbuf *frames[BENCH_FRAMES];
 	uint64_t policy_bytes; /* what the compiled policy takes */
 	uint64_t random;
+	uint32_t *flow_acks;   /* what the client of each open flow acknowledges: the box's ISN and one */
 	bool spread;           /* each source talks to a service of its own, not all to the first */
 };
 

@@ -133,6 +133,8 @@ void bench_box_close_second(struct bench_box *second)
 void bench_box_close(struct bench_box *b)
 {
 	bench_box_close_second(b);
+	free(b->flow_acks);
+	b->flow_acks = NULL;
 	sw_policy_free((struct sw_policy *)(uintptr_t)atomic_load(&b->box->shared.policy));
 	sw_box_close(b->box);
 }

@@ -110,14 +110,15 @@ static void prepare_flows(struct bench_box *b, const struct bench_case *c)
 static void write_established(struct bench_box *b, const struct bench_template *template, unsigned int flow_bits,
 	struct rte_mbuf *m, enum sw_side side)
 {
-	struct bench_tuple t = bench_flow((uint32_t)bench_random(b) & ((1u << flow_bits) - 1));
+	const uint32_t n = (uint32_t)bench_random(b) & ((1u << flow_bits) - 1);
+	struct bench_tuple t = bench_flow(n);
 
 	if (side == SW_INSIDE) {
 		t.ack = t.seq + 1;
 		t.seq = ~t.seq + 1;
 	} else {
 		t.seq += 1;
-		t.ack = 1;
+		t.ack = b->flow_acks[n]; /* any other would look like the beginning of a new connection */
 	}
 	bench_write(m, template, &t, side);
 }

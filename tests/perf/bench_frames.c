@@ -29,6 +29,13 @@ static void put32(uint8_t *at, uint32_t v)
 	memcpy(at, &be, 4);
 }
 
+static uint32_t get32(const uint8_t *at)
+{
+	rte_be32_t be;
+	memcpy(&be, at, 4);
+	return rte_be_to_cpu_32(be);
+}
+
 static struct bench_template ip_template(bool is_ipv6, uint8_t protocol, unsigned int payload)
 {
 	struct bench_template t = {.ip = 14, .tcp = is_ipv6 ? 54 : 34, .is_ipv6 = is_ipv6};
@@ -162,8 +169,13 @@ void bench_open_flows(struct bench_box *b, uint32_t count, bool is_ipv6)
 {
 	const struct bench_template syn_ack = bench_tcp(is_ipv6, SW_TCP_SYN | SW_TCP_ACK, BENCH_ALL_OPTIONS);
 
+	b->flow_acks = calloc(count, sizeof(*b->flow_acks));
+	if (b->flow_acks == NULL)
+		rte_exit(EXIT_FAILURE, "bench: out of memory\n");
 	for (uint32_t first = 0; first < count; first += SW_BURST) {
 		bench_write_proof(b, b->frames, first, is_ipv6);
+		for (unsigned int i = 0; i < SW_BURST; i++)
+			b->flow_acks[first + i] = get32(rte_pktmbuf_mtod(b->frames[i], const uint8_t *) + syn_ack.tcp + 8);
 		pass(b, SW_OUTSIDE);
 		for (unsigned int i = 0; i < SW_BURST; i++) {
 			struct bench_tuple tuple = bench_flow(first + i);

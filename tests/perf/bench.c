@@ -200,5 +200,7 @@ int main(int argc, char **argv)
 		figures = json_pack("{s:o}", "memory", bench_memory(&o));
 	else
 		figures = json_pack("{s:I, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "cases", run_cases(&o));
-	return o.json ? write_json(o.json, figures) : EXIT_SUCCESS;
+	const int result = o.json ? write_json(o.json, figures) : EXIT_SUCCESS;
+	json_decref(figures);
+	return result;
 }

@@ -240,6 +240,7 @@ static int print(json_t *figures)
 {
 	const int result = figures ? json_dumpf(figures, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : -1;
 	puts("");
+	json_decref(figures);
 	return result ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

@@ -78,6 +78,23 @@ static void established_flows_are_kept(struct net *n)
 	assert_count(n, FLOW_EXPIRED, 0);
 }
 
+/* Nor does an unproven one push out what has been proven and is closing. */
+static void half_open_flows_push_out_no_closing_ones(struct net *n)
+{
+	struct session half = session_of(n, 100), s;
+
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		s = session_of(n, k);
+		session_establish(&s);
+	}
+	session_close(&s);
+	half_open(&half);
+	assert_null(session_flow(&half));
+	assert_int_equal(session_flow(&s)->state, SW_FLOW_CLOSING);
+	assert_count(n, FLOW_SHED, 0);
+}
+
 static void proven_connections_push_out_half_open_ones(struct net *n)
 {
 	for (unsigned int k = 0; k < 16; k++) {
@@ -287,6 +304,7 @@ static void no_buffer_is_left(struct net *n)
 static const struct net_case cases[] = {
 	NET_CASE(half_open_flows_keep_to_a_quarter, shape_few_flows),
 	NET_CASE(established_flows_are_kept, shape_few_flows),
+	NET_CASE(half_open_flows_push_out_no_closing_ones, shape_few_flows),
 	NET_CASE(proven_connections_push_out_half_open_ones, shape_few_flows),
 	NET_CASE(flow_is_shed_within_a_burst, shape_few_flows),
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),

@@ -324,6 +324,20 @@ static void refused_connections_may_get_a_reset(struct net *n)
 	expect_rst(&t, SW_OUTSIDE, t.cookie_isn + 1);
 }
 
+static void resets_of_proven_connections_have_a_budget_too(struct net *n)
+{
+	n->draft.services[0].refusal = SW_REFUSE_RST;
+	n->draft.services[0].total.concurrent = 1;
+	n->draft.global.rst_per_s = 3;
+	net_new_policy(n);
+	for (unsigned int k = 0; k < 10; k++) {
+		struct session s = session_of(n, k);
+		assert_int_equal(admitted(&s), k == 0);
+	}
+	assert_count(n, SENT_RST, 3);
+	assert_dropped(n, LIMIT_CONCURRENT_SERVICE, 6);
+}
+
 static void group_of_a_second_connection(struct net *n)
 {
 	struct session old = session_of(n, 0), s;
@@ -381,6 +395,7 @@ static const struct net_case cases[] = {
 	NET_CASE(connection_rates, shape_levels),
 	NET_CASE(concurrent_connections, shape_levels_impatient),
 	NET_CASE(refused_connections_may_get_a_reset, NULL),
+	NET_CASE(resets_of_proven_connections_have_a_budget_too, NULL),
 	NET_CASE(group_of_a_second_connection, shape_levels),
 	NET_CASE(caps_that_come_and_go, shape_levels),
 };

@@ -211,6 +211,23 @@ static void source_that_overdoes_it_is_blocked(struct net *n)
 	assert_dropped(n, BLOCKED, before + 2);
 }
 
+/* A cookie that went out before the block opens nothing. */
+static void block_holds_for_cookies_that_are_out(struct net *n)
+{
+	struct session first = session_of(n, 1), early = session_of(n, 1);
+
+	early.client_port += 500;
+	client_syn(&early);
+	net_run(n);
+	expect_syn_ack(&early);
+	block_source(n, &first);
+	const uint64_t before = net_dropped(n, SW_DROP_BLOCKED);
+	client_ack(&early);
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, BLOCKED, before + 1);
+}
+
 static void block_holds_while_the_service_is_quiet(struct net *n)
 {
 	struct session first = session_of(n, 1), s, other = session_of(n, 2);
@@ -380,6 +397,7 @@ static const struct net_case cases[] = {
 	NET_CASE(native_handshake_proves_the_source, shape_quiet),
 	NET_CASE(proven_record_is_kept_an_hour, NULL),
 	NET_CASE(source_that_overdoes_it_is_blocked, shape_blocking),
+	NET_CASE(block_holds_for_cookies_that_are_out, shape_blocking),
 	NET_CASE(block_holds_while_the_service_is_quiet, shape_blocking),
 	NET_CASE(refused_in_two_minutes_is_no_reason, shape_blocking),
 	NET_CASE(forged_syns_block_nobody, shape_blocking),

@@ -69,7 +69,7 @@ AXES = (
 
 def growth_point(axis, value, runs):
     name, _, option, _, case, further = axis
-    point = run("--case", case, option, value, "--runs", runs, "--passes", 4, *further, show=False)["cases"][0]
+    point = run("--case", case, option, value, "--runs", runs, "--passes", 16, *further, show=False)["cases"][0]
     count = 1 << value if option == "--bits" else value
     return {"count": count, "cycles_per_packet": point["cycles_per_packet"], "bare_cycles": point["bare_cycles"],
             "spread": point["spread"], "table_bytes": point["table_bytes"], "policy_bytes": point["policy_bytes"]}

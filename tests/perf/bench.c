@@ -69,8 +69,8 @@ static const char usage[] =
 	"usage: sw-bench [OPTION...]\n"
 	"  --case NAME   one case, or all whose names begin with NAME\n"
 	"  --json FILE   the figures as JSON too\n"
-	"  --runs N      runs of each case, at least 9 (default 21)\n"
-	"  --passes N    passes over 8,192 frames in each run (default 8)\n"
+	"  --runs N      runs of each case, at least 9 (default 15)\n"
+	"  --passes N    passes over 8,192 frames in each run (default 24)\n"
 	"  --bits N      2^N sources or flows, whatever the case says; 10 to 24\n"
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
@@ -189,7 +189,7 @@ static json_t *run_cases(const struct bench_settings *o)
 
 int main(int argc, char **argv)
 {
-	struct bench_settings o = {.runs = 21, .passes = 8, .services = 1000, .prefixes = 100000};
+	struct bench_settings o = {.runs = 15, .passes = 24, .services = 1000, .prefixes = 100000};
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;
 

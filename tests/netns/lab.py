@@ -151,6 +151,9 @@ class Lab:
                 entry = self.process(name)
                 if not sw_process.alive(entry):
                     raise Failure(f"{name} is dead{self._how(entry['pid'])}:\n{self.log_tail(name)}")
+                log = pathlib.Path(entry["log"]).read_text(errors="replace")
+                # What a build with sanitizers has to say; the undefined behaviour sanitizer says it and goes on.
+                check("runtime error:" not in log and "Sanitizer" not in log, f"{name}:\n{self.log_tail(name, 40)}")
 
     @staticmethod
     def _how(pid):
@@ -214,7 +217,7 @@ class Lab:
         if service:
             return self.get(f"/services/{service}")["counters"]
         stats = self.get("/stats")
-        return {**stats["accounting"], "events": stats["events"], "wire": stats["wire"]}
+        return {**stats["accounting"], "events": stats["events"], "wire": stats["wire"], "losses": stats["losses"]}
 
     @contextlib.contextmanager
     def counting(self, expect=None, service=None, seconds=5):

@@ -5,8 +5,8 @@
  * read when a connection starts, ends or is examined).
  *
  * Identity is a 64-bit SipHash of addresses, ports and VLAN under a secret key; the setup holds them in clear.
- * Full      sw_flow_open() first sheds the oldest flow that is embryonic or closing, then refuses. Established flows
- *           are never given up for a new one.
+ * Full      sw_flow_insert() refuses; flow_life.c first sheds the oldest flow that is embryonic or closing. Established
+ *           flows are never given up for a new one.
  * Lists     every flow stands in one list by class (free, waiting for a server at retry n, embryonic native, closing,
  *           established), in order of last change, so timers and shedding look at heads alone.
  * Owner     one worker. Nobody else reads it.

@@ -11,8 +11,8 @@
 #define SW_HOUSEKEEPING_H
 
 #include "control_socket.h"
-#include "epoch.h"
-#include "port.h"
+#include "core/epoch.h"
+#include "ports/port.h"
 #include "publish.h"
 #include "services.h"
 #include "shares.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "arming.h"
+#include "core/arming.h"
 #include "core/flow_table.h"
 #include "core/prefix_table.h"
 #include "core/service_table.h"

@@ -6,8 +6,8 @@
 #ifndef SW_SERVICES_H
 #define SW_SERVICES_H
 
-#include "arming.h"
-#include "promise.h"
+#include "core/arming.h"
+#include "core/promise.h"
 #include "worker_state.h"
 
 struct sw_service_book {

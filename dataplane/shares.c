@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "budget.h"
+#include "core/budget.h"
 
 int sw_shares_open(struct sw_box *box, struct sw_shares *out)
 {

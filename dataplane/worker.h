@@ -12,6 +12,7 @@
 #include "api/messages.h"
 #include "core/flow_table.h"
 #include "core/limiter_table.h"
+#include "core/promise.h"
 #include "core/syncookie.h"
 #include "packet.h"
 #include "policy.h"
@@ -25,15 +26,6 @@ enum {
 	SW_EVENT_RING = 4096,
 	SW_MAIL_RING = 64,
 	SW_HANDOVER_RING = 2048,
-};
-
-/* What the box promises in a server's name. Written by housekeeping; by family (0 IPv4, 1 IPv6) and epoch parity. */
-struct sw_promise {
-	uint16_t mss;
-	int8_t window_scale; /* -1: none */
-	uint8_t sack, timestamps, ecn;
-	uint8_t known;
-	uint8_t reserved;
 };
 
 /* A worker's part of the budgets that span workers. Written by housekeeping, read by that worker. */
@@ -51,7 +43,7 @@ struct sw_shared {
 	struct sw_siphash_key flow_key;
 	_Atomic uint8_t *armed;                              /* [services_max] */
 	_Atomic uint64_t *accept_until_tsc;                  /* [services_max]: unknown ACKs are tried as cookies until then */
-	struct sw_promise (*promises)[2][2];                 /* [services_max][family][epoch parity] */
+	struct sw_promise (*promises)[2][2];                 /* [services_max][0 IPv4, 1 IPv6][epoch parity]; by housekeeping */
 	uint64_t start_tsc, tsc_hz;
 	struct rte_rcu_qsbr *rcu;
 	unsigned int workers, links;

@@ -10,7 +10,7 @@
 #include <rte_mempool.h>
 
 #include "core/snapshot_check.h"
-#include "promise.h"
+#include "core/promise.h"
 
 const struct flavour flavours[FLAVOURS] = {
 	{.name = "ipv4"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What every test of this folder includes: cmocka and the headers it wants before itself. */
+/* What every test of this folder and of some neighbours includes: cmocka and the headers it wants before itself. */
 #ifndef SW_TESTS_DATAPLANE_TEST_H
 #define SW_TESTS_DATAPLANE_TEST_H
 

@@ -20,7 +20,7 @@
 #include "idle.h"
 #include "mail.h"
 #include "pipeline.h"
-#include "port.h"
+#include "ports/port.h"
 
 enum { WORKERS = 2, DEADLINE_S = 60, LONG_SLEEP_US = 600 * 1000000 };
 

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "api/policy_snapshot.h"
+#include "../api/policy_snapshot.h"
 
 enum {
 	SW_RATE_SAMPLES = 64,       /* at 20 ms: more than a second */

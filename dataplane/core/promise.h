@@ -15,7 +15,18 @@
 #ifndef SW_PROMISE_H
 #define SW_PROMISE_H
 
-#include "worker.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../api/policy_snapshot.h"
+
+struct sw_promise {
+	uint16_t mss;
+	int8_t window_scale; /* -1: none */
+	uint8_t sack, timestamps, ecn;
+	uint8_t known;
+	uint8_t reserved;
+};
 
 /* What has been learned about the servers of one service and family. Zeroed: nothing. */
 struct sw_promise_book {

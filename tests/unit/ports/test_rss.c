@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "test.h"
+#include "../dataplane/test.h"
 
 #include <rte_ethdev.h>
 #include <rte_thash.h>
 
-#include "rss.h"
+#include "ports/rss.h"
 
 static const uint64_t ALL = ~0ull;
 

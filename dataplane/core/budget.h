@@ -13,8 +13,8 @@
 #ifndef SW_BUDGET_H
 #define SW_BUDGET_H
 
-#include "api/policy_snapshot.h"
-#include "core/token_bucket.h"
+#include "../api/policy_snapshot.h"
+#include "token_bucket.h"
 
 /*
  * shares[i] of a rate of per_s and burst (operator's units, both 0: no limit) for demand[i], events wanted lately by

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "test.h"
+#include "../dataplane/test.h"
 
 #include "promise.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "epoch.h"
 
-#include "core/syncookie.h"
+#include "syncookie.h"
 
 bool sw_epoch_step(struct sw_epoch *e, uint64_t unix_s, uint64_t now_ns)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How an idle worker sleeps and is woken. A worker sleeps in ppoll() on the descriptors of its AF_XDP sockets and on an
- * eventfd; whoever puts something into one of its rings (a hand-over, mail) calls sw_idle_wake() afterwards. Nothing is
- * lost: the sleeper says so first and looks at its rings once more, the other side fills the ring first and looks
- * whether it sleeps; one of the two sees the other (both use sequentially consistent order). At worst the sleep ends
- * by itself after boot.idle_sleep_us.
+ * How an idle worker sleeps and is woken. A worker without packets polls on for SW_IDLE_SPIN_US, then sleeps in ppoll()
+ * on the descriptors of its AF_XDP sockets and on an eventfd; whoever puts something into one of its rings (a hand-over,
+ * mail) calls sw_idle_wake() afterwards. Nothing is lost: the sleeper says so first and looks at its rings once more, the
+ * other side fills the ring first and looks whether it sleeps; one of the two sees the other (both use sequentially
+ * consistent order). At worst the sleep ends by itself after boot.idle_sleep_us.
  */
 #ifndef SW_IDLE_H
 #define SW_IDLE_H
@@ -18,7 +18,11 @@
 #include "api/region.h"
 
 enum {
-	SW_IDLE_POLLS = 512,    /* empty polls in a row before a worker sleeps */
+	/*
+	 * Time without a packet before a worker sleeps. A wake-up costs more than a steady stream leaves between two packets,
+	 * so within a flood nobody sleeps; until then each empty poll lends the CPU to whoever waits for it.
+	 */
+	SW_IDLE_SPIN_US = 1000,
 	/*
 	 * A NIC without a descriptor to wait on: at line rate of 10 Gbit/s 1,024 descriptors last 69 us, so no longer
 	 * than this, whatever the policy says.

@@ -2,6 +2,8 @@
 /* The loop of one lcore: poll, hand the packets to the pipeline, sleep when there is nothing to do. */
 #include "worker.h"
 
+#include <sched.h>
+
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_rcu_qsbr.h>
@@ -15,7 +17,7 @@ _Atomic int sw_stopping;
 /* What the loop itself has to remember. */
 struct loop {
 	uint64_t beat_cycles, next_beat_tsc;
-	uint32_t empty_polls;
+	uint64_t spin_cycles, idle_since_tsc;
 };
 
 static unsigned int receive(struct sw_worker *w)
@@ -95,24 +97,27 @@ static void beat(struct sw_worker *w, struct loop *l, uint64_t now)
 	}
 }
 
-static void rest(struct sw_worker *w, struct loop *l, unsigned int work)
+static void rest(struct sw_worker *w, struct loop *l, unsigned int work, uint64_t now)
 {
 	if (work) {
-		l->empty_polls = 0;
+		l->idle_since_tsc = now;
 		return;
 	}
 	w->counters->idle_polls++;
-	if (w->idle->sleep_us == 0 || ++l->empty_polls < SW_IDLE_POLLS)
+	if (w->idle->sleep_us == 0)
 		return;
-	if (sw_idle_sleep(w))
+	if (now - l->idle_since_tsc < l->spin_cycles)
+		(void)sched_yield();
+	else if (sw_idle_sleep(w))
 		w->counters->sleeps++;
-	l->empty_polls = SW_IDLE_POLLS; /* the next empty poll sleeps again */
 }
 
 int sw_worker_run(void *arg)
 {
 	struct sw_worker *w = arg;
-	struct loop l = {.beat_cycles = w->shared->tsc_hz / 1000, .next_beat_tsc = rte_rdtsc()};
+	const uint64_t begin = rte_rdtsc();
+	struct loop l = {.beat_cycles = w->shared->tsc_hz / 1000, .next_beat_tsc = begin,
+		.spin_cycles = w->shared->tsc_hz / 1000000 * SW_IDLE_SPIN_US, .idle_since_tsc = begin};
 
 	rte_rcu_qsbr_thread_register(w->shared->rcu, w->id);
 	rte_rcu_qsbr_thread_online(w->shared->rcu, w->id);
@@ -128,7 +133,7 @@ int sw_worker_run(void *arg)
 		sw_pipeline_end(w);
 		if (w->shared->workers > 1)
 			wake_others(w);
-		rest(w, &l, work);
+		rest(w, &l, work, now);
 	}
 	if (w->heartbeat)
 		sw_wire_beat_stop(w->heartbeat);

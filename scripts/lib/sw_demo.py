@@ -31,6 +31,7 @@ PHASES = (
     # name, wall, flood, what it says above the figures
     ("quiet", "none", "none", "Quiet: no flood, no wall"),
     ("forged, no wall", "none", "forged", "8,000 forged SYN/s, no wall, a tracker host configured as in 2008"),
+    ("quiet, Seawall", "seawall", "none", "Quiet again, behind Seawall"),
     ("forged, Seawall", "seawall", "forged", "The same flood, behind Seawall"),
     ("real, Seawall", "seawall", "real", "2,000 real sources, 4 connections/s each, behind Seawall"),
 )

@@ -15,8 +15,7 @@ static void clear(struct sw_challenge *c)
 	c->key = 0;
 }
 
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, uint64_t source,
-	bool proven)
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, bool proven)
 {
 	struct sw_challenge *c = sw_challenge_place(w, key);
 
@@ -26,7 +25,7 @@ void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsign
 	if (c->copy == NULL)
 		return;
 	c->key = key;
-	c->source = source;
+	c->source = sw_source_key(w, &b->packets[i].client, b->packets[i].is_ipv6, SW_LIMITER_SYN, b->slots[i]);
 	c->slot = b->slots[i];
 	c->link = (uint8_t)b->link;
 	c->tries = 0;
@@ -46,19 +45,20 @@ void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p)
 static void repeat(struct sw_worker *w, struct sw_challenge *c)
 {
 	const uint32_t service = c->slot < w->policy->slot_count ? w->policy->service_by_slot[c->slot] : SW_NONE;
-	struct sw_limiter_entry *e = sw_limiter_find(&w->limiter, c->source);
+	const uint32_t at = sw_limiter_find(&w->limiter, c->source);
 
-	if (service == SW_NONE || e == NULL || c->tries == TRIES || !sw_armed(w, c->slot)) {
+	if (service == SW_NONE || at == SW_LIMITER_NONE || c->tries == TRIES || !sw_armed(w, c->slot)) {
 		clear(c);
 		return;
 	}
 	const struct sw_rate *rate = &w->policy->service[service].levels[0].syn;
-	struct rte_mbuf *m = sw_rate_allows(rate, e->tat, w->now) ? rte_pktmbuf_copy(c->copy, w->pool, 0, UINT32_MAX) : NULL;
+	uint64_t *tat = sw_limiter_tat(&w->limiter, at);
+	struct rte_mbuf *m = sw_rate_allows(rate, *tat, w->now) ? rte_pktmbuf_copy(c->copy, w->pool, 0, UINT32_MAX) : NULL;
 	c->tries++;
 	c->due_tsc = w->now + (w->shared->tsc_hz << c->tries);
 	if (m == NULL)
 		return;
-	e->tat = sw_rate_take(rate, e->tat, w->now);
+	*tat = sw_rate_take(rate, *tat, w->now);
 	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK);
 	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK_AGAIN);
 	sw_transmit_put(w, c->link, SW_OUTSIDE, m, SW_TRANSMIT_OWN, c->slot);

@@ -20,7 +20,7 @@ static inline uint64_t sw_challenge_key(const struct sw_worker *w, const struct 
 
 	memcpy(&low, p->client.bytes + 8, 8);
 	const uint64_t who = (uint64_t)client_isn << 32 | (uint32_t)p->client_port << 16 | p->server_port;
-	return sw_limiter_mix(low ^ w->limiter.key[0], who ^ w->limiter.key[1]) | 1; /* 0 is for free places */
+	return sw_limiter_mix(low ^ w->limiter.key[0][0], who ^ w->limiter.key[0][1]) | 1; /* 0 is for free places */
 }
 
 static inline struct sw_challenge *sw_challenge_place(const struct sw_worker *w, uint64_t key)
@@ -36,9 +36,8 @@ static inline bool sw_challenge_has_room(const struct sw_worker *w, uint64_t key
 	return c->key == 0 || c->key == key || (proven && !c->proven);
 }
 
-/* The answer to the SYN of `key` in b->mbufs[i] is about to be sent; there is room. `source`: its hash in the limiter. */
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, uint64_t source,
-	bool proven);
+/* The answer to the SYN of `key` in b->mbufs[i] is about to be sent; there is room. */
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, bool proven);
 
 /* The client has answered: with an ACK, or with a RST. */
 void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p);

@@ -151,6 +151,11 @@ int sw_eal_start(struct sw_eal_arguments *arguments, char *error, size_t error_b
 {
 	char all[1024];
 	size_t used = 0;
+	if (!__builtin_cpu_supports("aes")) {
+		snprintf(error, error_bytes,
+			"this processor has no AES instructions, or its hypervisor hides them: the packet path needs them");
+		return -ENOTSUP;
+	}
 	for (int i = 1; i < arguments->argc && used < sizeof(all); i++)
 		used += (size_t)snprintf(all + used, sizeof(all) - used, " %s", arguments->argv[i]);
 	sw_log(SW_LOG_INFO, "EAL arguments:%s", all);

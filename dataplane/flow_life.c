@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "flow.h"
 
+#include "admission.h"
 #include "core/prefix_table.h"
-#include "sources.h"
 
 enum {
 	SWEEP_SLICE = 32,
@@ -77,7 +77,7 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 	};
 
 	f->state = SW_FLOW_ESTABLISHED;
-	f->record = sw_source_prove(w, &a);
+	f->record = sw_source_prove(w, a.source, a.is_ipv6, service->slot);
 	if (service->mode == SW_MODE_MONITOR) {
 		sw_admission_prepare(w, &a, SW_LIMITER_CONN);
 		if (sw_admit_connection(w, &a, f->record) != SW_ADMITTED)

@@ -17,20 +17,41 @@ void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
 	w->keys = atomic_load_explicit(&w->shared->cookie_keys, memory_order_acquire);
 }
 
+static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
+	enum sw_side side)
+{
+	_Static_assert(SW_BURST == 32 && SW_PENDING == 0, "a bit for each packet, and zeros are pending");
+	b->count = count;
+	b->link = link;
+	b->side = side;
+	b->pending = (uint32_t)((1ull << count) - 1);
+	b->syns = b->proven = 0;
+	memset(b->verdicts, 0, sizeof(b->verdicts));
+	memset(b->reasons, 0, sizeof(b->reasons));
+	memset(b->services, 0xff, sizeof(b->services)); /* SW_NONE, SW_FLOW_NONE */
+	memset(b->slots, 0xff, sizeof(b->slots));
+	memset(b->flows, 0xff, sizeof(b->flows));
+	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
+}
+
+static void count_received(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		bytes += mbufs[i]->pkt_len;
+	w->totals.count[SW_COUNT_RX] += count;
+	w->totals.count[SW_COUNT_RX_BYTES] += bytes;
+}
+
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over)
 {
 	struct sw_burst b;
 
-	b.count = count;
-	b.link = link;
-	b.side = side;
-	memcpy(b.mbufs, mbufs, count * sizeof(*mbufs));
-	if (!handed_over) {
-		w->totals.count[SW_COUNT_RX] += count;
-		for (unsigned int i = 0; i < count; i++)
-			w->totals.count[SW_COUNT_RX_BYTES] += mbufs[i]->pkt_len;
-	}
+	open_burst(&b, mbufs, count, link, side);
+	if (!handed_over)
+		count_received(w, mbufs, count);
 	sw_stage_parse(w, &b);
 	sw_stage_classify(w, &b, handed_over);
 	sw_stage_lookup(w, &b);
@@ -106,6 +127,11 @@ static uint32_t limit_of(const struct sw_share *share)
 	return share->concurrent == SW_NONE ? 0 : share->concurrent;
 }
 
+static uint64_t tat_of(const struct sw_worker *w, uint32_t entry)
+{
+	return entry == SW_LIMITER_NONE ? w->now : *sw_limiter_tat(&w->limiter, entry);
+}
+
 static void explain_levels(struct sw_worker *w, struct sw_explain *e, const struct sw_service_profile *s,
 	const struct sw_address *address)
 {
@@ -113,14 +139,14 @@ static void explain_levels(struct sw_worker *w, struct sw_explain *e, const stru
 
 	for (unsigned int l = 0; l < s->level_count; l++) {
 		const struct sw_limit_profile *limit = &s->levels[l];
-		const struct sw_address prefix = sw_level_prefix(w->policy, address, l, is_ipv6);
-		const struct sw_limiter_entry *syn =
-			sw_limiter_find(&w->limiter, sw_limiter_hash(&w->limiter, &prefix, SW_LIMITER_SYN, l, s->slot));
-		const struct sw_limiter_entry *conn =
-			sw_limiter_find(&w->limiter, sw_limiter_hash(&w->limiter, &prefix, SW_LIMITER_CONN, l, s->slot));
-		e->levels[l].syn = fill_of(w, &limit->syn, syn ? syn->tat : w->now);
-		e->levels[l].conn = fill_of(w, &limit->conn, conn ? conn->tat : w->now);
-		e->levels[l].concurrent = l == 0 ? e->record.concurrent : conn ? conn->note & SW_NOTE_VALUE : 0;
+		const uint32_t syn = sw_limiter_find(&w->limiter, sw_level_key(w, address, is_ipv6, SW_LIMITER_SYN, l, s->slot));
+		const uint32_t conn = sw_limiter_find(&w->limiter, sw_level_key(w, address, is_ipv6, SW_LIMITER_CONN, l, s->slot));
+		e->levels[l].syn = fill_of(w, &limit->syn, tat_of(w, syn));
+		e->levels[l].conn = fill_of(w, &limit->conn, tat_of(w, conn));
+		if (l == 0)
+			e->levels[l].concurrent = e->record.concurrent;
+		else if (conn != SW_LIMITER_NONE)
+			e->levels[l].concurrent = sw_limiter_note(&w->limiter, conn) & SW_NOTE_VALUE;
 		e->levels[l].concurrent_limit = limit->concurrent;
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "core/arming.h"
 #include "core/flow_table.h"
+#include "core/limiter_table.h"
 #include "core/prefix_table.h"
 #include "core/service_table.h"
 #include "core/snapshot_check.h"
@@ -125,6 +126,8 @@ static void build_masks(const struct sw_global *global, struct sw_policy *p)
 			const unsigned int length = family ? global->levels[level].ipv6_length
 				: SW_IPV4_MAPPED_BITS + (unsigned int)global->levels[level].ipv4_length;
 			const struct sw_address mask = sw_address_mask(ones, (uint8_t)length);
+			p->level_is_home[level][family] =
+				length == (family ? SW_LIMITER_HOME_IPV6 : SW_IPV4_MAPPED_BITS + SW_LIMITER_HOME_IPV4);
 			memcpy(&p->level_masks[level][family].high, mask.bytes, 8);
 			memcpy(&p->level_masks[level][family].low, mask.bytes + 8, 8);
 		}

@@ -61,6 +61,7 @@ struct sw_policy {
 	struct {
 		uint64_t high, low;             /* to be ANDed with the address, memory order, IPv4 [0] and IPv6 [1] */
 	} level_masks[SW_PREFIX_LEVELS][2];
+	uint8_t level_is_home[SW_PREFIX_LEVELS][2]; /* a neighbourhood of core/limiter_table.h */
 	uint8_t fragments;                  /* enum sw_fragments */
 	uint8_t have_rules;                 /* any allow, deny, block or group rule at all */
 	struct sw_rate answers[SW_ANSWER_LEVELS]; /* reflection caps of one claimed source, and of its prefix of level 1 */

@@ -14,7 +14,7 @@
 #define SW_SECRET_NAME "secret"
 
 /* Labels of the table keys that are derived from the master secret (sw_derive_table_key()). */
-enum sw_table_label { SW_TABLE_FLOWS = 1, SW_TABLE_LIMITER_LOW, SW_TABLE_LIMITER_HIGH, SW_TABLE_SHARD };
+enum sw_table_label { SW_TABLE_FLOWS = 1, SW_TABLE_SHARD, SW_TABLE_LIMITER /* and the SW_LIMITER_KEYS - 1 behind it */ };
 
 struct sw_secrets {
 	uint8_t master[SW_COOKIE_MASTER_BYTES];

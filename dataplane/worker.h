@@ -106,7 +106,7 @@ struct sw_held {
 /* An answered SYN whose answer may have to be repeated; see challenges.h. */
 struct sw_challenge {
 	uint64_t key;          /* sw_challenge_key(); 0: free */
-	uint64_t source;       /* of the source in the limiter table */
+	struct sw_limiter_key source; /* in the limiter table */
 	uint64_t due_tsc;
 	struct rte_mbuf *copy; /* the SYN-ACK as sent */
 	uint32_t slot;

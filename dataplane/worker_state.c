@@ -119,13 +119,12 @@ static int make_pool(struct sw_box *box, struct sw_worker *w, bool packed)
 
 static void derive_limiter_keys(struct sw_limiter_table *t, const struct sw_secrets *secrets)
 {
-	struct sw_siphash_key low, high;
-	sw_derive_table_key(secrets->master, SW_TABLE_LIMITER_LOW, &low);
-	sw_derive_table_key(secrets->master, SW_TABLE_LIMITER_HIGH, &high);
-	t->key[0] = low.k0 | 1;
-	t->key[1] = low.k1 | 1;
-	t->key[2] = high.k0 | 1;
-	t->key[3] = high.k1 | 1;
+	for (unsigned int i = 0; i < SW_LIMITER_KEYS; i++) {
+		struct sw_siphash_key key;
+		sw_derive_table_key(secrets->master, SW_TABLE_LIMITER + i, &key);
+		t->key[i][0] = key.k0;
+		t->key[i][1] = key.k1;
+	}
 }
 
 static void init_tables(struct sw_box *box, struct sw_worker *w)

@@ -10,44 +10,55 @@ size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)
 	return sets * sizeof(struct sw_limiter_set);
 }
 
-/* The free way, otherwise the one that nothing pins and whose bucket has been full for longest; NULL: all are pinned. */
-static struct sw_limiter_entry *least_deserving(struct sw_limiter_set *set, uint64_t now)
+/* A free way, otherwise the one that nothing pins and whose bucket has been full for longest; NONE: all are pinned. */
+static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now, int64_t *full_for)
 {
-	struct sw_limiter_entry *victim = NULL;
-	int64_t longest = INT64_MIN;
+	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
+	const uint32_t first = (uint32_t)(line_hash & t->mask) * SW_LIMITER_WAYS;
+	uint32_t victim = SW_LIMITER_NONE;
 
-	for (unsigned int i = 0; i < SW_LIMITER_WAYS; i++) {
-		struct sw_limiter_entry *e = &set->ways[i];
-		if (e->fingerprint == 0)
-			return e;
-		const int64_t full_for = (int64_t)(now - e->tat);
-		if (!(e->note & SW_NOTE_PINNED) && (victim == NULL || full_for > longest)) {
-			longest = full_for;
-			victim = e;
+	*full_for = INT64_MIN;
+	for (uint32_t way = 0; way < SW_LIMITER_WAYS; way++) {
+		const int64_t cycles = set->fingerprints[way] == 0 ? INT64_MAX : (int64_t)(now - set->tats[way]);
+		if (cycles > *full_for && !(set->notes[way] & SW_NOTE_PINNED)) {
+			*full_for = cycles;
+			victim = first + way;
 		}
 	}
 	return victim;
 }
 
-struct sw_limiter_entry *sw_limiter_insert(struct sw_limiter_table *t, uint64_t hash, uint64_t now,
-	struct sw_limiter_entry *evicted)
+/* At home, if a place is free there or nobody has missed it for long; else wherever the less deserving entry stands. */
+static uint32_t choose(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now)
 {
-	struct sw_limiter_entry *e = sw_limiter_find(t, hash);
-	evicted->fingerprint = 0;
-	if (e != NULL)
-		return e;
-	e = least_deserving(sw_limiter_set_of(t, hash), now);
-	if (e == NULL)
-		return NULL;
-	*evicted = *e;
-	if (e->fingerprint == 0)
-		t->used++;
-	*e = (struct sw_limiter_entry){.fingerprint = sw_limiter_fingerprint(hash), .tat = now};
-	return e;
+	int64_t at_home, elsewhere;
+	const uint32_t home = least_deserving(t, key.home, now, &at_home);
+
+	if (at_home >= SW_LIMITER_IDLE_CYCLES || key.hash == key.home)
+		return home;
+	const uint32_t other = least_deserving(t, key.hash, now, &elsewhere);
+	if (other == SW_LIMITER_NONE || elsewhere <= at_home)
+		return home;
+	sw_limiter_set_of(t, key.home)->notes[0] |= SW_NOTE_MOVED;
+	return other;
 }
 
-void sw_limiter_remove(struct sw_limiter_table *t, struct sw_limiter_entry *e)
+uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
+	struct sw_limiter_evicted *evicted)
 {
-	*e = (struct sw_limiter_entry){0};
-	t->used--;
+	*evicted = (struct sw_limiter_evicted){0, 0};
+	const uint32_t there = sw_limiter_find(t, key);
+	if (there != SW_LIMITER_NONE)
+		return there;
+	const uint32_t at = choose(t, key, now);
+	if (at == SW_LIMITER_NONE)
+		return SW_LIMITER_NONE;
+	struct sw_limiter_set *set = &t->sets[at / SW_LIMITER_WAYS];
+	const unsigned int way = at % SW_LIMITER_WAYS;
+	*evicted = (struct sw_limiter_evicted){set->fingerprints[way], set->notes[way] & ~SW_NOTE_MOVED};
+	t->used += evicted->fingerprint == 0;
+	set->fingerprints[way] = sw_limiter_fingerprint(key.hash);
+	sw_limiter_set_note(t, at, 0);
+	set->tats[way] = now;
+	return at;
 }

@@ -1,51 +1,72 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The table of everything that has a bucket of its own by address: sources and prefixes, SYNs and proven connections.
- * Fixed in size, four entries of 16 bytes in a cache line, keyed by a secret hash of which 32 bits beside the line
+ * Fixed in size, four entries of 16 bytes in a cache line, found by a secret hash of which 31 bits beside the line's
  * number tell entries apart. (Two keys that meet in all of these bits share a bucket; without the secret nobody can
  * choose such a pair.)
  *
- * Full     an insert takes the way whose bucket has been full for longest. Pinned entries are never taken: they
- *          belong to proven sources or count established connections. A line with four of them refuses the newcomer,
- *          which is then held by the wider limits alone.
+ * Home     the line of a source's neighbourhood: its /24, or its /64 in IPv6. A prefix of just that length and the
+ *          sources in it stand there, so that a flood of scattered sources costs one line each where two buckets have
+ *          to be looked at. While all places at home are in use, newcomers move out, each to a line of its own, and
+ *          the home is marked: who is not found in it may stand elsewhere.
+ * Full     an insert takes the way whose bucket has been full for longest, and one in debt only when it has to.
+ *          Pinned entries are never taken: they belong to proven sources or count established connections. Where all
+ *          places are pinned the newcomer is refused, and held by the wider limits alone.
  * Owner    one worker. Nobody else reads it.
+ *
+ *        0           16          32          48         64
+ *        | fp 0..3   | note 0..3 | tat 0, 1  | tat 2, 3 |
  */
 #ifndef SW_CORE_LIMITER_TABLE_H
 #define SW_CORE_LIMITER_TABLE_H
 
 #include <stddef.h>
+#include <wmmintrin.h>
 
 #include "../api/address.h"
 
-enum { SW_LIMITER_WAYS = 4 };
+enum { SW_LIMITER_WAYS = 4, SW_LIMITER_ENTRY_BYTES = 16 };
 
-struct sw_limiter_entry {
-	uint32_t fingerprint; /* 0: free */
-	uint32_t note;        /* below; for the owner's use, except SW_NOTE_PINNED */
-	uint64_t tat;         /* state of the bucket (token_bucket.h) */
-};
+/* A bucket that has been full for so long, a second or so, is not in use. */
+#define SW_LIMITER_IDLE_CYCLES (1ll << 31)
+
+/* A place in the table: line * SW_LIMITER_WAYS + way. */
+#define SW_LIMITER_NONE 0xffffffffu
 
 /*
- * note   SYN entries of a source: bit 31 pinned, bit 30 has a record; then bits 0-29 are the record's index, otherwise
- *        the number of SYNs seen. CONN entries: bit 31 pinned while bits 0-29, the established connections, are not 0.
- *        RESET entries (RSTs that answer SYNs): not used.
+ * note   SYN entries of a source: bit 31 pinned, bit 30 has a record; then bits 0-28 are the record's index, otherwise
+ *        the number of SYNs seen. CONN entries: bit 31 pinned while bits 0-28, the established connections, are not 0.
+ *        Others: not used. Bit 29 is the line's, in its first note: somebody has moved out.
  */
 #define SW_NOTE_PINNED 0x80000000u
 #define SW_NOTE_RECORD 0x40000000u
-#define SW_NOTE_VALUE 0x3fffffffu
+#define SW_NOTE_MOVED 0x20000000u
+#define SW_NOTE_VALUE 0x1fffffffu
 
 struct sw_limiter_set {
-	_Alignas(64) struct sw_limiter_entry ways[SW_LIMITER_WAYS];
+	_Alignas(64) uint32_t fingerprints[SW_LIMITER_WAYS]; /* 0: free */
+	uint32_t notes[SW_LIMITER_WAYS];                     /* for the owner's use, except SW_NOTE_PINNED */
+	uint64_t tats[SW_LIMITER_WAYS];                      /* state of the bucket (token_bucket.h) */
 };
+
+enum { SW_LIMITER_KEYS = 4 };
 
 struct sw_limiter_table {
 	struct sw_limiter_set *sets; /* mask + 1 of them, zeroed by whoever made the memory */
-	uint64_t mask;
-	uint64_t key[4]; /* secret, odd */
+	uint64_t mask;               /* below 2^30 */
+	uint64_t key[SW_LIMITER_KEYS][2]; /* secret */
 	uint64_t used;
 };
 
 enum sw_limiter_kind { SW_LIMITER_SYN, SW_LIMITER_CONN, SW_LIMITER_RESET };
+
+/* A neighbourhood's length, and what stands in place of its level, whichever the policy has it at. */
+enum { SW_LIMITER_HOME_IPV4 = 24, SW_LIMITER_HOME_IPV6 = 64, SW_LIMITER_HOME = 7 };
+
+/* The two lines where an entry may stand, its home first; the same one but for sources and neighbourhoods. */
+struct sw_limiter_key {
+	uint64_t hash, home;
+};
 
 /* Bytes for at least `entries` entries; *mask_out is for the table. */
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out);
@@ -57,20 +78,51 @@ static inline uint64_t sw_limiter_mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+static inline __m128i sw_limiter_load(const void *sixteen_bytes)
+{
+	return _mm_loadu_si128(sixteen_bytes);
+}
+
+/*
+ * Three rounds of AES under secret keys (FIPS 197, 5.1), the second of which takes in what the entry is for. After two
+ * rounds every byte depends on every other.
+ */
+static inline __m128i sw_limiter_scramble(const struct sw_limiter_table *t, __m128i prefix, enum sw_limiter_kind kind,
+	unsigned int level, uint32_t service)
+{
+	const __m128i what = _mm_cvtsi64_si128((long long)((uint64_t)service << 8 | level << 2 | kind));
+	__m128i x = _mm_xor_si128(prefix, sw_limiter_load(t->key[0]));
+	x = _mm_aesenc_si128(x, _mm_xor_si128(what, sw_limiter_load(t->key[1])));
+	x = _mm_aesenc_si128(x, sw_limiter_load(t->key[2]));
+	return _mm_aesenc_si128(x, sw_limiter_load(t->key[3]));
+}
+
 /* `prefix`: masked to the level's length. */
 static inline uint64_t sw_limiter_hash(const struct sw_limiter_table *t, const struct sw_address *prefix,
 	enum sw_limiter_kind kind, unsigned int level, uint32_t service)
 {
-	uint64_t high, low;
-	memcpy(&high, prefix->bytes, 8);
-	memcpy(&low, prefix->bytes + 8, 8);
-	const uint64_t what = (uint64_t)service << 8 | level << 2 | kind;
-	/* An odd multiple of a secret for each kind of entry: its own function out of the family. */
-	const uint64_t own = t->key[1] + what * t->key[2];
-	const uint64_t sum = sw_limiter_mix(high + t->key[0], low ^ own) + (high ^ t->key[3]) * own;
-	/* Addresses in a row give sums in a row, or few different ones, under one key in six: not without a second round. */
-	const uint64_t mixed = (sum ^ sum >> 32) * t->key[3];
-	return mixed ^ mixed >> 32;
+	return (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, sw_limiter_load(prefix->bytes), kind, level, service));
+}
+
+/* Of a neighbourhood, the prefix of SW_LIMITER_HOME_IPV4 or _IPV6 bits around `source`. */
+static inline struct sw_limiter_key sw_limiter_home_key(const struct sw_limiter_table *t,
+	const struct sw_address *source, bool is_ipv6, enum sw_limiter_kind kind, uint32_t service)
+{
+	static const uint8_t masks[2][16] = {
+		{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0},
+		{255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0},
+	};
+	const __m128i prefix = _mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(masks[is_ipv6]));
+	const __m128i x = sw_limiter_scramble(t, prefix, kind, SW_LIMITER_HOME, service);
+	return (struct sw_limiter_key){
+		.hash = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x)), .home = (uint64_t)_mm_cvtsi128_si64(x)};
+}
+
+/* Of the source itself, level 0. `home`: of its neighbourhood, sw_limiter_home_key().home. */
+static inline struct sw_limiter_key sw_limiter_source_key(const struct sw_limiter_table *t,
+	const struct sw_address *source, enum sw_limiter_kind kind, uint32_t service, uint64_t home)
+{
+	return (struct sw_limiter_key){.hash = sw_limiter_hash(t, source, kind, 0, service), .home = home};
 }
 
 static inline struct sw_limiter_set *sw_limiter_set_of(const struct sw_limiter_table *t, uint64_t hash)
@@ -83,26 +135,64 @@ static inline uint32_t sw_limiter_fingerprint(uint64_t hash)
 	return (uint32_t)(hash >> 32) | 1; /* never 0 */
 }
 
-static inline struct sw_limiter_entry *sw_limiter_find(const struct sw_limiter_table *t, uint64_t hash)
+static inline uint32_t sw_limiter_note(const struct sw_limiter_table *t, uint32_t at)
 {
-	struct sw_limiter_set *set = sw_limiter_set_of(t, hash);
-	const uint32_t fingerprint = sw_limiter_fingerprint(hash);
-	for (unsigned int i = 0; i < SW_LIMITER_WAYS; i++)
-		if (set->ways[i].fingerprint == fingerprint)
-			return &set->ways[i];
-	return NULL;
+	return t->sets[at / SW_LIMITER_WAYS].notes[at % SW_LIMITER_WAYS];
 }
 
+static inline void sw_limiter_set_note(const struct sw_limiter_table *t, uint32_t at, uint32_t note)
+{
+	uint32_t *to = &t->sets[at / SW_LIMITER_WAYS].notes[at % SW_LIMITER_WAYS];
+	*to = (*to & SW_NOTE_MOVED) | (note & ~SW_NOTE_MOVED);
+}
+
+static inline uint64_t *sw_limiter_tat(const struct sw_limiter_table *t, uint32_t at)
+{
+	return &t->sets[at / SW_LIMITER_WAYS].tats[at % SW_LIMITER_WAYS];
+}
+
+static inline bool sw_limiter_holds(const struct sw_limiter_table *t, uint32_t at, uint64_t hash)
+{
+	return t->sets[at / SW_LIMITER_WAYS].fingerprints[at % SW_LIMITER_WAYS] == sw_limiter_fingerprint(hash);
+}
+
+/* The place of `hash` in the line of `line_hash`, or SW_LIMITER_NONE. */
+static inline uint32_t sw_limiter_find_in(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t hash)
+{
+	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
+	const __m128i same = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)set->fingerprints),
+		_mm_set1_epi32((int)sw_limiter_fingerprint(hash)));
+	const unsigned int ways = (unsigned int)_mm_movemask_ps(_mm_castsi128_ps(same));
+
+	if (ways == 0)
+		return SW_LIMITER_NONE;
+	return (uint32_t)(line_hash & t->mask) * SW_LIMITER_WAYS + (uint32_t)__builtin_ctz(ways);
+}
+
+static inline bool sw_limiter_has_moved(const struct sw_limiter_table *t, struct sw_limiter_key key)
+{
+	return sw_limiter_set_of(t, key.home)->notes[0] & SW_NOTE_MOVED;
+}
+
+static inline uint32_t sw_limiter_find(const struct sw_limiter_table *t, struct sw_limiter_key key)
+{
+	const uint32_t at = sw_limiter_find_in(t, key.home, key.hash);
+
+	return at != SW_LIMITER_NONE || !sw_limiter_has_moved(t, key) ? at : sw_limiter_find_in(t, key.hash, key.hash);
+}
+
+/* What stood where an insert made room; fingerprint 0: nothing. */
+struct sw_limiter_evicted {
+	uint32_t fingerprint, note;
+};
+
 /*
- * The entry of `hash`, taken over from the least deserving one when it is new (then fingerprint is set, note is 0,
- * tat is now, and *evicted holds what stood there, fingerprint 0 if it was free). NULL: all four ways are pinned.
+ * The place of `key`, taken over from the least deserving entry of its lines when it is new (then note is 0, tat is now).
+ * SW_LIMITER_NONE: all places are pinned.
  */
-struct sw_limiter_entry *sw_limiter_insert(struct sw_limiter_table *t, uint64_t hash, uint64_t now,
-	struct sw_limiter_entry *evicted);
+uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
+	struct sw_limiter_evicted *evicted);
 
-/* Frees the entry. */
-void sw_limiter_remove(struct sw_limiter_table *t, struct sw_limiter_entry *e);
-
-_Static_assert(sizeof(struct sw_limiter_entry) == 16, "four entries a cache line");
+_Static_assert(sizeof(struct sw_limiter_set) == SW_LIMITER_WAYS * SW_LIMITER_ENTRY_BYTES, "four entries a cache line");
 
 #endif

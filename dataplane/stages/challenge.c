@@ -49,11 +49,12 @@ static void answer(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 		granted->sack, granted->timestamps, cookie->tsval, p->tsval);
 	sw_frame_turn(frame);
 	sw_frame_resize(m, sw_segment_write(frame, p->l3_offset, &s));
-	b->verdicts[i] = SW_ANSWER;
+	sw_decide(b, i, SW_ANSWER);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_SYN_ACK);
 	const uint64_t key = sw_challenge_key(w, p, p->seq);
-	if (unlikely(sw_challenge_has_room(w, key, b->proven[i])))
-		sw_challenge_remember(w, b, i, key, b->sources[i], b->proven[i]);
+	const bool proven = b->proven >> i & 1;
+	if (unlikely(sw_challenge_has_room(w, key, proven)))
+		sw_challenge_remember(w, b, i, key, proven);
 }
 
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
@@ -64,9 +65,9 @@ void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 	uint8_t which[SW_BURST];
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < b->count && b->side == SW_OUTSIDE; i++) {
-		if (b->verdicts[i] != SW_PENDING)
-			continue;
+	uint32_t todo = b->pending & b->syns;
+
+	for (unsigned int i; sw_next(&todo, &i);) {
 		const struct sw_packet *p = &b->packets[i];
 		packets[n] = p;
 		granted[n] = grant(p, sw_promise_of(w, b->slots[i], p->is_ipv6));

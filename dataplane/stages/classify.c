@@ -15,7 +15,7 @@ static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigne
 	const struct sw_packet *p = &b->packets[i];
 
 	if (!sw_service_table_address_protected(w->policy->services, &p->server)) {
-		b->verdicts[i] = SW_FORWARD;
+		sw_decide(b, i, SW_FORWARD);
 		return;
 	}
 	if (p->kind == SW_PACKET_MALFORMED)
@@ -23,7 +23,7 @@ static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigne
 	else if (b->side == SW_OUTSIDE && w->policy->fragments == SW_FRAGMENTS_DROP)
 		sw_drop(b, i, SW_DROP_FRAGMENT_REFUSED);
 	else
-		b->verdicts[i] = SW_FORWARD;
+		sw_decide(b, i, SW_FORWARD);
 }
 
 /* Modes off and monitor never drop, whatever a packet looks like. */
@@ -32,7 +32,7 @@ static void classify_malformed(struct sw_worker *w, struct sw_burst *b, unsigned
 	const uint8_t mode = sw_service_of(w, b, i)->mode;
 
 	if (mode == SW_MODE_OFF || mode == SW_MODE_MONITOR) {
-		b->verdicts[i] = SW_FORWARD;
+		sw_decide(b, i, SW_FORWARD);
 		if (mode == SW_MODE_MONITOR)
 			sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
 	} else {
@@ -40,14 +40,14 @@ static void classify_malformed(struct sw_worker *w, struct sw_burst *b, unsigned
 	}
 }
 
-static void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+static inline void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
 	const unsigned int owner = sw_owner(w->shared, &b->packets[i].client);
 
 	if (owner == w->id)
 		return;
 	if (rte_ring_sp_enqueue(w->handover[owner], b->mbufs[i]) == 0) {
-		b->verdicts[i] = SW_HANDED_OVER;
+		sw_decide(b, i, SW_HANDED_OVER);
 		sw_count(w, SW_NONE, SW_COUNT_HANDED_OVER);
 	} else {
 		sw_drop(b, i, SW_DROP_HANDOVER_FULL);
@@ -58,67 +58,115 @@ static void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 struct lookups {
 	const struct sw_address *servers[SW_BURST];
 	uint16_t ports[SW_BURST];
+	uint32_t packets[SW_BURST]; /* the set of each pair */
 	uint32_t services[SW_BURST];
-	uint8_t of_packet[SW_BURST]; /* NO_LOOKUP: decided without */
 	unsigned int count;
 };
-enum { NO_LOOKUP = 0xff };
 
-static inline uint8_t look_up(struct lookups *l, const struct sw_packet *p)
+static inline void look_up(struct lookups *l, const struct sw_packet *p, unsigned int i)
 {
 	const unsigned int last = l->count - 1;
 
-	if (l->count && l->ports[last] == p->server_port && sw_address_equal(l->servers[last], &p->server))
-		return (uint8_t)last;
+	if (l->count && l->ports[last] == p->server_port && sw_address_equal(l->servers[last], &p->server)) {
+		l->packets[last] |= 1u << i;
+		return;
+	}
 	l->servers[l->count] = &p->server;
 	l->ports[l->count] = p->server_port;
-	return (uint8_t)l->count++;
+	l->packets[l->count++] = 1u << i;
 }
 
-static void gather(struct sw_worker *w, struct sw_burst *b, struct lookups *l)
+/* Returns the set of those that are malformed but show their ports. */
+static uint32_t gather(struct sw_worker *w, struct sw_burst *b, struct lookups *l)
 {
+	uint32_t malformed = 0;
+
 	l->count = 0;
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct sw_packet *p = &b->packets[i];
-		l->of_packet[i] = NO_LOOKUP;
-		if (likely(p->kind == SW_PACKET_TCP) || p->kind == SW_PACKET_ICMP_ERROR ||
-			(p->kind == SW_PACKET_MALFORMED && p->server_port != 0))
-			l->of_packet[i] = look_up(l, p);
-		else if (p->kind == SW_PACKET_OTHER)
-			b->verdicts[i] = SW_FORWARD;
-		else
+		if (likely(p->kind == SW_PACKET_TCP)) {
+			b->syns |= (uint32_t)(b->side == SW_OUTSIDE && sw_handshake_of(p) == SW_TCP_SYN) << i;
+			look_up(l, p, i);
+		} else if (p->kind == SW_PACKET_OTHER) {
+			sw_decide(b, i, SW_FORWARD);
+		} else if (p->kind == SW_PACKET_ICMP_ERROR) {
+			look_up(l, p, i);
+		} else if (p->kind == SW_PACKET_MALFORMED && p->server_port != 0) {
+			malformed |= 1u << i;
+			look_up(l, p, i);
+		} else {
 			classify_by_address(w, b, i);
+		}
 	}
 	if (l->count)
 		sw_service_table_lookup_burst(w->policy->services, l->servers, l->ports, l->count, l->services);
+	return malformed;
+}
+
+static void forward_all(struct sw_burst *b, uint32_t packets)
+{
+	b->pending &= ~packets;
+	for (unsigned int i; sw_next(&packets, &i);)
+		b->verdicts[i] = SW_FORWARD;
+}
+
+/* Those that are another worker's go to it, and out of the set. */
+static uint32_t keep_own(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
+{
+	uint32_t own = packets;
+
+	for (unsigned int i; sw_next(&packets, &i);) {
+		hand_over(w, b, i);
+		if (b->verdicts[i] == SW_HANDED_OVER)
+			own &= ~(1u << i);
+	}
+	return own;
+}
+
+/* The box's own counters were moved where the packet arrived. */
+static void count_received(struct sw_worker *w, const struct sw_burst *b, uint32_t slot, uint32_t packets)
+{
+	struct sw_counters *c = &w->services[slot];
+	uint64_t bytes = 0;
+
+	c->count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
+	const unsigned int syns = (unsigned int)__builtin_popcount(packets & b->syns);
+	if (syns)
+		sw_count_many(w, slot, SW_COUNT_SYN_RECEIVED, syns);
+	for (unsigned int i; sw_next(&packets, &i);)
+		bytes += b->mbufs[i]->pkt_len;
+	c->count[SW_COUNT_RX_BYTES] += bytes;
+}
+
+static void assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
+{
+	const uint32_t slot = w->policy->service[service].slot;
+	uint32_t set = packets;
+
+	for (unsigned int i; sw_next(&set, &i);) {
+		b->services[i] = service;
+		b->slots[i] = slot;
+	}
+	if (foreign)
+		packets = keep_own(w, b, packets);
+	count_received(w, b, slot, packets);
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
 	struct lookups l;
+	uint32_t malformed = gather(w, b, &l);
 
-	gather(w, b, &l);
-	for (unsigned int i = 0; i < b->count; i++) {
-		if (l.of_packet[i] == NO_LOOKUP)
-			continue;
-		const uint32_t service = l.services[l.of_packet[i]];
-		if (service == SW_NONE) {
-			b->verdicts[i] = SW_FORWARD;
-			continue;
+	for (unsigned int k = 0; k < l.count; k++) {
+		if (l.services[k] == SW_NONE) {
+			malformed &= ~l.packets[k];
+			forward_all(b, l.packets[k]);
+		} else {
+			assign(w, b, l.services[k], l.packets[k], foreign);
 		}
-		b->services[i] = service;
-		b->slots[i] = w->policy->service[service].slot;
-		if (foreign)
-			hand_over(w, b, i);
-		if (b->verdicts[i] == SW_HANDED_OVER)
-			continue;
-		struct sw_counters *c = &w->services[b->slots[i]]; /* the box's own were counted where the packet arrived */
-		c->count[SW_COUNT_RX]++;
-		c->count[SW_COUNT_RX_BYTES] += b->mbufs[i]->pkt_len;
-		if (sw_is_first_syn(b, i))
-			sw_count(w, b->slots[i], SW_COUNT_SYN_RECEIVED);
-		if (unlikely(b->packets[i].kind == SW_PACKET_MALFORMED) && b->verdicts[i] == SW_PENDING)
-			classify_malformed(w, b, i);
 	}
+	malformed &= b->pending;
+	for (unsigned int i; sw_next(&malformed, &i);)
+		classify_malformed(w, b, i);
 }

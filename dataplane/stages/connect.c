@@ -30,7 +30,7 @@ static bool hold(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32
 	s->held_last = place;
 	s->held_count++;
 	s->held_bytes += b->packets[i].payload_bytes;
-	b->verdicts[i] = SW_HOLD;
+	sw_decide(b, i, SW_HOLD);
 	sw_count(w, b->slots[i], SW_COUNT_HELD);
 	return true;
 }
@@ -87,7 +87,7 @@ static void release(struct sw_worker *w, uint32_t flow)
 		sw_frame_parse(sw_frame_of(m), m->data_len, SW_OUTSIDE, &p);
 		sw_translate_client(f, sw_frame_of(m), &p);
 		sw_count(w, f->service_slot, SW_COUNT_FORWARDED);
-		sw_count_bytes(w, f->service_slot, SW_COUNT_FORWARDED_BYTES, m->pkt_len);
+		sw_count_many(w, f->service_slot, SW_COUNT_FORWARDED_BYTES, m->pkt_len);
 		sw_transmit_put(w, link, SW_INSIDE, m, SW_TRANSMIT_FORWARDED, f->service_slot);
 	}
 }
@@ -210,7 +210,7 @@ void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, co
 	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow]);
 	write_into(b->mbufs[i], &w->flows.setups[flow], &syn);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_SYN);
-	b->verdicts[i] = SW_ABSORBED_AND_REUSED;
+	sw_decide(b, i, SW_ABSORBED_AND_REUSED);
 }
 
 void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
@@ -231,7 +231,7 @@ void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned in
 		reset.seq = start;
 		write_into(b->mbufs[i], s, &reset);
 		sw_count(w, b->slots[i], SW_COUNT_SENT_RST);
-		b->verdicts[i] = SW_ABSORBED_AND_REUSED;
+		sw_decide(b, i, SW_ABSORBED_AND_REUSED);
 		sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED);
 		return;
 	}
@@ -239,7 +239,7 @@ void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned in
 	if (p->timestamp_offset && !sw_seq_before(p->tsval, s->client_tsval))
 		s->client_tsval = p->tsval;
 	if (end == p->seq || is_held(w, flow, p->seq, end)) { /* nothing new */
-		b->verdicts[i] = SW_ABSORB;
+		sw_decide(b, i, SW_ABSORB);
 		return;
 	}
 	if (!hold(w, b, i, flow))
@@ -306,7 +306,7 @@ static void acknowledge(struct sw_worker *w, struct sw_burst *b, unsigned int i,
 	}
 	write_into(b->mbufs[i], s, &ack);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_ACK);
-	b->verdicts[i] = SW_ABSORBED_AND_RETURNED;
+	sw_decide(b, i, SW_ABSORBED_AND_RETURNED);
 }
 
 void sw_connect_acknowledge_again(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
@@ -339,7 +339,7 @@ static void complete(struct sw_worker *w, struct sw_burst *b, unsigned int i, ui
 		return;
 	}
 	release(w, flow);
-	b->verdicts[i] = SW_ABSORB;
+	sw_decide(b, i, SW_ABSORB);
 }
 
 /* The server's RST, in the client's numbers. */
@@ -353,7 +353,7 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 	reset.seq = s->cookie_isn + 1;
 	reset.ack = f->client.next;
 	write_into(b->mbufs[i], s, &reset);
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	sw_count(w, b->slots[i], SW_COUNT_SERVER_REFUSED);
 	sw_flow_end(w, flow, SW_COUNT_FLOW_CLOSED);
 }
@@ -373,7 +373,7 @@ static void break_old(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 	if (!(f->flags & SW_FLOW_REFUSING))
 		send_syn(w, flow);
 	f->flags |= SW_FLOW_REFUSING;
-	b->verdicts[i] = SW_ABSORB;
+	sw_decide(b, i, SW_ABSORB);
 }
 
 void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)

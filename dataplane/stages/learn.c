@@ -99,7 +99,7 @@ void sw_learn(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
 	const uint8_t flags = b->packets[i].tcp_flags;
 
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	if (b->packets[i].is_fragment || flags & SW_TCP_RST)
 		return;
 	if (flags & SW_TCP_SYN && flags & SW_TCP_ACK)

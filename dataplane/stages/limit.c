@@ -6,7 +6,7 @@
 #include "stage.h"
 
 #include "../core/prefix_table.h"
-#include "../sources.h"
+#include "../admission.h"
 
 struct candidate {
 	struct sw_admission admission;
@@ -16,7 +16,7 @@ struct candidate {
 
 static void pass(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
 }
 
@@ -89,9 +89,11 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 	struct candidate candidates[SW_BURST];
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < b->count && b->side == SW_OUTSIDE; i++) {
+	uint32_t todo = b->pending & b->syns;
+
+	for (unsigned int i; sw_next(&todo, &i);) {
 		struct candidate *c = &candidates[n];
-		if (b->verdicts[i] != SW_PENDING || !select_syn(w, b, i, &c->simulated))
+		if (!select_syn(w, b, i, &c->simulated))
 			continue;
 		c->i = (uint8_t)i;
 		c->admission.service = sw_service_of(w, b, i);
@@ -101,12 +103,12 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 		sw_admission_prepare(w, &c->admission, SW_LIMITER_SYN);
 		n++;
 	}
+	for (unsigned int k = 0; k < n; k++)
+		sw_admission_reach(w, &candidates[k].admission);
 	for (unsigned int k = 0; k < n; k++) {
 		const unsigned int i = candidates[k].i;
 		const enum sw_drop_reason reason = sw_admit_syn(w, &candidates[k].admission);
-		const struct sw_limiter_entry *own = candidates[k].admission.entries[0];
-		b->sources[i] = own ? candidates[k].admission.hashes[0] : 0;
-		b->proven[i] = own && own->note & SW_NOTE_PINNED;
+		b->proven |= (uint32_t)sw_admission_is_proven(w, &candidates[k].admission) << i;
 		if (candidates[k].simulated) {
 			if (reason != SW_ADMITTED)
 				sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);

@@ -69,17 +69,18 @@ void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
 {
 	struct lanes ipv4, ipv6;
 	ipv4.count = ipv6.count = 0;
+	b->changes = w->flows.changes;
 
-	for (unsigned int i = 0; i < b->count; i++) {
+	uint32_t todo = b->pending & ~b->syns;
+	if (todo == 0)
+		return;
+	for (unsigned int i; sw_next(&todo, &i);) {
 		const struct sw_packet *p = &b->packets[i];
-		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
-			continue;
 		if (p->is_ipv6)
 			add_ipv6(&ipv6, p, i);
 		else
 			add_ipv4(&ipv4, p, i);
 	}
-	b->changes = w->flows.changes;
 	hash_lanes(w, b, &ipv4, 2);
 	hash_lanes(w, b, &ipv6, 5);
 	find_lanes(w, b, &ipv4);

@@ -16,10 +16,5 @@ void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
 		/* Ports are set up without scatter; should a driver chain buffers all the same, what does not fit the first
 		 * counts as cut off. */
 		sw_frame_parse(sw_frame_of(m), m->data_len, b->side, &b->packets[i]);
-		b->verdicts[i] = SW_PENDING;
-		b->reasons[i] = 0;
-		b->services[i] = SW_NONE;
-		b->slots[i] = SW_NONE;
-		b->flows[i] = SW_FLOW_NONE;
 	}
 }

@@ -122,6 +122,6 @@ void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, en
 	uint8_t *frame = sw_frame_of(m);
 	sw_frame_turn(frame);
 	sw_frame_resize(m, sw_segment_write(frame, p->l3_offset, &s));
-	b->verdicts[i] = SW_ANSWER;
+	sw_decide(b, i, SW_ANSWER);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_RST);
 }

@@ -40,7 +40,7 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 		const bool is_syn = handshake_of(b, i) == SW_TCP_SYN;
 		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
 		if (is_syn || b->flows[i] == SW_FLOW_NONE) /* counted once: the limits need not look at it */
-			b->verdicts[i] = SW_FORWARD;
+			sw_decide(b, i, SW_FORWARD);
 		if (is_syn)
 			sw_count(w, b->slots[i], SW_COUNT_SYN_PASSED);
 		return;
@@ -65,7 +65,7 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 		sw_count(w, b->slots[i], SW_COUNT_ALLOWED);
 		/* One that is known is followed all the same: it may run through the proxy, or the rule may go. */
 		if (!known || handshake == SW_TCP_SYN)
-			b->verdicts[i] = SW_FORWARD;
+			sw_decide(b, i, SW_FORWARD);
 		else
 			w->flows.flows[b->flows[i]].flags |= SW_FLOW_ALLOWED;
 		if (handshake == SW_TCP_SYN)

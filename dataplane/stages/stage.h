@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What all stages share. A stage is one function over a burst: it looks at the packets that are still SW_PENDING,
- * decides about those that are its business, and leaves the rest. Only pipeline.c knows the order. Everything runs on
+ * decides about those that are its business, and leaves the rest. Sets of packets are words with a bit each, so that a
+ * stage without business costs nothing. Only pipeline.c knows the order. Everything runs on
  * the worker's own lcore; no stage locks, allocates (but mbufs from the worker's pool), logs or calls the system.
  */
 #ifndef SW_STAGE_H
@@ -17,6 +18,9 @@ struct sw_burst {
 	unsigned int count;
 	unsigned int link;
 	enum sw_side side;
+	uint32_t pending;               /* bit i: packet i is SW_PENDING; kept by sw_decide() */
+	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
+	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	uint8_t verdicts[SW_BURST];     /* enum sw_verdict */
 	uint8_t reasons[SW_BURST];      /* enum sw_drop_reason, SW_DROP */
@@ -25,8 +29,6 @@ struct sw_burst {
 	uint32_t flows[SW_BURST];       /* index into the flow table; SW_FLOW_NONE */
 	uint32_t classes[SW_BURST];     /* source class, outside packets that need one */
 	uint64_t hashes[SW_BURST];      /* of the flow */
-	uint64_t sources[SW_BURST];     /* SYNs that the limits admitted: the source's hash in the limiter; 0: none */
-	uint8_t proven[SW_BURST];       /* ... and whether it has proven itself before */
 	struct rte_mbuf *mbufs[SW_BURST];
 	struct sw_packet packets[SW_BURST];
 };
@@ -44,37 +46,55 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b);
 
 /* ---- verdicts and counters -------------------------------------------------------------------------------------- */
 
-static inline void sw_count(struct sw_worker *w, uint32_t slot, enum sw_count what)
+/* Packets, or bytes where `what` counts bytes. */
+static inline void sw_count_many(struct sw_worker *w, uint32_t slot, enum sw_count what, uint64_t amount)
 {
-	w->totals.count[what]++;
+	w->totals.count[what] += amount;
 	if (slot != SW_NONE)
-		w->services[slot].count[what]++;
+		w->services[slot].count[what] += amount;
 }
 
-static inline void sw_count_bytes(struct sw_worker *w, uint32_t slot, enum sw_count what, uint64_t bytes)
+static inline void sw_count(struct sw_worker *w, uint32_t slot, enum sw_count what)
 {
-	w->totals.count[what] += bytes;
-	if (slot != SW_NONE)
-		w->services[slot].count[what] += bytes;
+	sw_count_many(w, slot, what, 1);
 }
 
 static inline void sw_uncount(struct sw_worker *w, uint32_t slot, enum sw_count what)
 {
-	w->totals.count[what]--;
+	sw_count_many(w, slot, what, (uint64_t)-1);
+}
+
+static inline void sw_count_drops(struct sw_worker *w, uint32_t slot, enum sw_drop_reason reason, uint64_t packets)
+{
+	w->totals.dropped[reason] += packets;
 	if (slot != SW_NONE)
-		w->services[slot].count[what]--;
+		w->services[slot].dropped[reason] += packets;
 }
 
 static inline void sw_count_drop(struct sw_worker *w, uint32_t slot, enum sw_drop_reason reason)
 {
-	w->totals.dropped[reason]++;
-	if (slot != SW_NONE)
-		w->services[slot].dropped[reason]++;
+	sw_count_drops(w, slot, reason, 1);
+}
+
+/* Takes the lowest packet out of a set of them: for (unsigned int i; sw_next(&set, &i);). */
+static inline bool sw_next(uint32_t *set, unsigned int *i)
+{
+	if (*set == 0)
+		return false;
+	*i = (unsigned int)__builtin_ctz(*set);
+	*set &= *set - 1;
+	return true;
+}
+
+static inline void sw_decide(struct sw_burst *b, unsigned int i, enum sw_verdict verdict)
+{
+	b->verdicts[i] = (uint8_t)verdict;
+	b->pending &= ~(1u << i);
 }
 
 static inline void sw_drop(struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
 {
-	b->verdicts[i] = SW_DROP;
+	sw_decide(b, i, SW_DROP);
 	b->reasons[i] = (uint8_t)reason;
 }
 
@@ -114,10 +134,13 @@ static inline uint8_t sw_handshake_of(const struct sw_packet *p)
 	return p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
 }
 
-/* A client asks for a connection. Its flow is never looked up: what an older one of these ports says is of no matter. */
+/*
+ * A client asks for a connection: a TCP SYN from outside, without ACK or RST. Its flow is never looked up: what an older
+ * one of these ports says is of no matter.
+ */
 static inline bool sw_is_first_syn(const struct sw_burst *b, unsigned int i)
 {
-	return b->side == SW_OUTSIDE && b->packets[i].kind == SW_PACKET_TCP && sw_handshake_of(&b->packets[i]) == SW_TCP_SYN;
+	return b->syns >> i & 1;
 }
 
 /* ---- frames ------------------------------------------------------------------------------------------------------ */

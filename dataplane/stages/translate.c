@@ -207,7 +207,7 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 	struct sw_flow *f = &w->flows.flows[flow];
 	const struct sw_packet *p = &b->packets[i];
 
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	if (f->state == SW_FLOW_EMBRYONIC && !follow_embryonic(w, b, i, flow))
 		return;
 	if (f->state == SW_FLOW_OUTWARD && (p->tcp_flags & (SW_TCP_SYN | SW_TCP_ACK)) == (SW_TCP_SYN | SW_TCP_ACK) &&
@@ -255,7 +255,7 @@ void sw_follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 	const struct sw_packet *p = &b->packets[i];
 	const uint32_t seq = p->seq + f->seq_delta;
 
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->client, SW_FLOW_SAW_CLIENT, seq)) {
 		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
 		return;
@@ -292,7 +292,7 @@ static void translate_icmp(struct sw_worker *w, struct sw_burst *b, unsigned int
 	const unsigned int inner = (unsigned int)(p->inner_l4_offset - p->l4_offset);
 	uint64_t difference = 0;
 
-	b->verdicts[i] = SW_FORWARD;
+	sw_decide(b, i, SW_FORWARD);
 	if (!(f->flags & SW_FLOW_PROXIED) || f->state == SW_FLOW_CONNECTING)
 		return;
 	if (b->side == SW_OUTSIDE)
@@ -348,15 +348,15 @@ static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 {
-	for (unsigned int i = 0; i < b->count; i++) {
-		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
-			continue;
+	uint32_t todo = b->pending & ~b->syns;
+
+	for (unsigned int i; sw_next(&todo, &i);) {
 		/* Packets before this one in the burst may have opened or ended its flow. */
 		if (w->flows.changes != b->changes)
 			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
 		if (b->flows[i] == SW_FLOW_NONE) {
 			if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
-				b->verdicts[i] = SW_FORWARD;
+				sw_decide(b, i, SW_FORWARD);
 			else if (b->side == SW_INSIDE)
 				sw_learn(w, b, i);
 			continue;

@@ -17,16 +17,17 @@ static void lose(struct sw_worker *w, const struct sw_transmit *t, unsigned int 
 			sw_uncount(w, t->slots[i], forwarded ? SW_COUNT_FORWARDED : SW_COUNT_ANSWERED);
 			sw_count_drop(w, t->slots[i], SW_DROP_TRANSMIT_FULL);
 			if (forwarded)
-				sw_count_bytes(w, t->slots[i], SW_COUNT_FORWARDED_BYTES, -(uint64_t)t->mbufs[i]->pkt_len);
+				sw_count_many(w, t->slots[i], SW_COUNT_FORWARDED_BYTES, -(uint64_t)t->mbufs[i]->pkt_len);
 		}
 		rte_pktmbuf_free(t->mbufs[i]);
 	}
 }
 
-static void flush(struct sw_worker *w, unsigned int link, enum sw_side side)
+/* `end`: link * SW_SIDES + side. */
+static void flush(struct sw_worker *w, unsigned int end)
 {
-	struct sw_transmit *t = &w->transmit[link * SW_SIDES + side];
-	const struct sw_queue *q = &w->queues[link][side];
+	struct sw_transmit *t = &w->transmit[end];
+	const struct sw_queue *q = &w->queues[end / SW_SIDES][end % SW_SIDES];
 	unsigned int sent = 0;
 
 	while (sent < t->count) {
@@ -41,59 +42,87 @@ static void flush(struct sw_worker *w, unsigned int link, enum sw_side side)
 
 void sw_transmit_flush(struct sw_worker *w)
 {
-	for (unsigned int link = 0; link < w->shared->links; link++)
-		for (unsigned int side = 0; side < SW_SIDES; side++)
-			if (w->transmit[link * SW_SIDES + side].count)
-				flush(w, link, (enum sw_side)side);
+	for (unsigned int end = 0; end < w->shared->links * SW_SIDES; end++)
+		if (w->transmit[end].count)
+			flush(w, end);
+}
+
+/* A run of packets with the same fate. */
+static void put_run(struct sw_worker *w, unsigned int end, struct rte_mbuf **mbufs, unsigned int count,
+	enum sw_transmit_kind kind, uint32_t slot)
+{
+	struct sw_transmit *t = &w->transmit[end];
+
+	if (t->count + count > SW_TRANSMIT_MAX)
+		flush(w, end);
+	memset(t->kinds + t->count, kind, count);
+	for (unsigned int i = 0; i < count; i++)
+		t->slots[t->count + i] = slot;
+	memcpy(t->mbufs + t->count, mbufs, count * sizeof(*mbufs));
+	t->count = (uint16_t)(t->count + count);
 }
 
 void sw_transmit_put(struct sw_worker *w, unsigned int link, enum sw_side side, struct rte_mbuf *m,
 	enum sw_transmit_kind kind, uint32_t slot)
 {
-	struct sw_transmit *t = &w->transmit[link * SW_SIDES + side];
+	put_run(w, link * SW_SIDES + side, &m, 1, kind, slot);
+}
 
-	if (t->count == SW_TRANSMIT_MAX)
-		flush(w, link, side);
-	t->kinds[t->count] = (uint8_t)kind;
-	t->slots[t->count] = slot;
-	t->mbufs[t->count++] = m;
+static uint64_t bytes_of(struct rte_mbuf *const *mbufs, unsigned int count)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		bytes += mbufs[i]->pkt_len;
+	return bytes;
+}
+
+static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int first, unsigned int count)
+{
+	struct rte_mbuf **mbufs = b->mbufs + first;
+	const uint32_t slot = b->slots[first];
+	const unsigned int back = b->link * SW_SIDES + b->side, on = b->link * SW_SIDES + sw_other(b->side);
+
+	switch ((enum sw_verdict)b->verdicts[first]) {
+	case SW_FORWARD:
+		sw_count_many(w, slot, SW_COUNT_FORWARDED, count);
+		sw_count_many(w, slot, SW_COUNT_FORWARDED_BYTES, bytes_of(mbufs, count));
+		put_run(w, on, mbufs, count, SW_TRANSMIT_FORWARDED, slot);
+		break;
+	case SW_ANSWER:
+		sw_count_many(w, slot, SW_COUNT_ANSWERED, count);
+		put_run(w, back, mbufs, count, SW_TRANSMIT_ANSWERED, slot);
+		break;
+	case SW_ABSORBED_AND_REUSED:
+		sw_count_many(w, slot, SW_COUNT_ABSORBED, count);
+		put_run(w, on, mbufs, count, SW_TRANSMIT_OWN, slot);
+		break;
+	case SW_ABSORBED_AND_RETURNED:
+		sw_count_many(w, slot, SW_COUNT_ABSORBED, count);
+		put_run(w, back, mbufs, count, SW_TRANSMIT_OWN, slot);
+		break;
+	case SW_ABSORB:
+		sw_count_many(w, slot, SW_COUNT_ABSORBED, count);
+		rte_pktmbuf_free_bulk(mbufs, count);
+		break;
+	case SW_PENDING: /* no stage wanted it: pipeline.c's mistake, and the packet's way to be seen all the same */
+	case SW_DROP:
+		sw_count_drops(w, slot, b->reasons[first], count);
+		rte_pktmbuf_free_bulk(mbufs, count);
+		break;
+	case SW_HOLD:       /* counted when it was held */
+	case SW_HANDED_OVER:
+		break;
+	}
 }
 
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 {
-	for (unsigned int i = 0; i < b->count; i++) {
-		struct rte_mbuf *m = b->mbufs[i];
-		const uint32_t slot = b->slots[i];
-		switch ((enum sw_verdict)b->verdicts[i]) {
-		case SW_FORWARD:
-			sw_count(w, slot, SW_COUNT_FORWARDED);
-			sw_count_bytes(w, slot, SW_COUNT_FORWARDED_BYTES, m->pkt_len);
-			sw_transmit_put(w, b->link, sw_other(b->side), m, SW_TRANSMIT_FORWARDED, slot);
-			break;
-		case SW_ANSWER:
-			sw_count(w, slot, SW_COUNT_ANSWERED);
-			sw_transmit_put(w, b->link, b->side, m, SW_TRANSMIT_ANSWERED, slot);
-			break;
-		case SW_ABSORBED_AND_REUSED:
-			sw_count(w, slot, SW_COUNT_ABSORBED);
-			sw_transmit_put(w, b->link, sw_other(b->side), m, SW_TRANSMIT_OWN, slot);
-			break;
-		case SW_ABSORBED_AND_RETURNED:
-			sw_count(w, slot, SW_COUNT_ABSORBED);
-			sw_transmit_put(w, b->link, b->side, m, SW_TRANSMIT_OWN, slot);
-			break;
-		case SW_ABSORB:
-			sw_count(w, slot, SW_COUNT_ABSORBED);
-			rte_pktmbuf_free(m);
-			break;
-		case SW_PENDING: /* no stage wanted it: pipeline.c's mistake, and the packet's way to be seen all the same */
-		case SW_DROP:
-			sw_count_drop(w, slot, b->reasons[i]);
-			rte_pktmbuf_free(m);
-			break;
-		case SW_HOLD:       /* counted when it was held */
-		case SW_HANDED_OVER:
-			break;
-		}
+	for (unsigned int first = 0, end; first < b->count; first = end) {
+		for (end = first + 1; end < b->count; end++)
+			if (b->verdicts[end] != b->verdicts[first] || b->slots[end] != b->slots[first] ||
+				b->reasons[end] != b->reasons[first])
+				break;
+		carry_out(w, b, first, end - first);
 	}
 }

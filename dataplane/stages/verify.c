@@ -6,6 +6,7 @@
  */
 #include "../flow.h"
 
+#include "../admission.h"
 #include "../challenges.h"
 #include "../core/prefix_table.h"
 
@@ -20,7 +21,7 @@ static bool unguarded(const struct sw_worker *w, const struct sw_burst *b, unsig
 static void refuse_or_pass(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
 {
 	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]))
-		b->verdicts[i] = SW_FORWARD;
+		sw_decide(b, i, SW_FORWARD);
 	else
 		sw_drop(b, i, reason);
 }
@@ -43,7 +44,7 @@ static bool may_be_older_than_us(struct sw_worker *w)
 static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
 {
 	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
-		b->verdicts[i] = SW_FORWARD;
+		sw_decide(b, i, SW_FORWARD);
 	else if (result == SW_COOKIE_VALID_BUT_EXPIRED)
 		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
 	else
@@ -61,7 +62,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 	};
 
 	sw_admission_prepare(w, &a, SW_LIMITER_CONN);
-	const uint32_t record = sw_source_prove(w, &a);
+	const uint32_t record = sw_source_prove(w, a.source, a.is_ipv6, a.service->slot);
 	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, &a, record);
 	if (reason == SW_ADMITTED)
 		sw_connect_open(w, b, i, options, record);
@@ -128,22 +129,21 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 	struct sw_cookie_options options[SW_BURST];
 	uint8_t results[SW_BURST], which[SW_BURST];
 	unsigned int n = 0, next = 0;
+	uint32_t candidates = b->pending & ~b->syns, todo = candidates;
 
-	if (b->side != SW_OUTSIDE)
+	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	for (unsigned int i = 0; i < b->count; i++) {
-		if (b->verdicts[i] != SW_PENDING || !may_echo(w, b, i))
+	for (unsigned int i; sw_next(&candidates, &i);) {
+		if (!may_echo(w, b, i))
 			continue;
 		packets[n] = &b->packets[i];
 		which[n++] = (uint8_t)i;
 	}
 	if (n)
 		sw_cookie_verify_burst(w->keys, packets, n, results, options);
-	for (unsigned int i = 0; i < b->count; i++) {
+	for (unsigned int i; sw_next(&todo, &i);) {
 		const bool echoes = next < n && which[next] == i;
 		const unsigned int k = echoes ? next++ : 0;
-		if (b->verdicts[i] != SW_PENDING || sw_is_first_syn(b, i))
-			continue; /* SYNs: limit and challenge */
 		if (w->flows.changes != b->changes)
 			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
 		if (echoes && results[k] == SW_COOKIE_VALID)

@@ -91,7 +91,6 @@ static void renew_proofs(struct bench_box *b, const struct bench_case *c, struct
 		memcpy(rte_pktmbuf_mtod(burst[i], void *), proofs[first + i], primary.length);
 		burst[i]->data_len = primary.length;
 		burst[i]->pkt_len = primary.length;
-		rte_mbuf_refcnt_set(burst[i], 2);
 	}
 }
 

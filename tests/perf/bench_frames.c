@@ -108,7 +108,6 @@ void bench_write(struct rte_mbuf *m, const struct bench_template *t, const struc
 	}
 	m->data_len = t->length;
 	m->pkt_len = t->length;
-	rte_mbuf_refcnt_set(m, 2); /* a packet that is dropped loses one; the frame stays ours */
 }
 
 /* ---- flows -------------------------------------------------------------------------------------------------------- */

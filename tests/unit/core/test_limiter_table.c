@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -17,8 +18,8 @@ static struct sw_limiter_table make(uint64_t entries, uint64_t seed)
 	t.sets = aligned_alloc(64, bytes);
 	assert_non_null(t.sets);
 	memset(t.sets, 0, bytes);
-	for (unsigned int i = 0; i < 4; i++)
-		t.key[i] = random_next(&seed) | 1;
+	for (unsigned int i = 0; i < SW_LIMITER_KEYS * 2; i++)
+		t.key[i / 2][i % 2] = random_next(&seed);
 	return t;
 }
 
@@ -88,56 +89,64 @@ static void neighbours_spread(void **state)
 	}
 }
 
-static uint64_t hash_in_set(uint32_t fingerprint)
+/* All of them stand in set 0 alone; fingerprints are odd. */
+static struct sw_limiter_key in_set(uint32_t fingerprint)
 {
-	return (uint64_t)fingerprint << 33 | 1ull << 32; /* set 0; fingerprints are odd */
+	const uint64_t hash = (uint64_t)fingerprint << 33 | 1ull << 32;
+
+	return (struct sw_limiter_key){hash, hash};
+}
+
+static uint32_t insert(struct sw_limiter_table *t, uint32_t k, uint64_t now)
+{
+	struct sw_limiter_evicted evicted;
+	return sw_limiter_insert(t, in_set(k), now, &evicted);
+}
+
+static bool is_there(const struct sw_limiter_table *t, uint32_t k)
+{
+	return sw_limiter_find(t, in_set(k)) != SW_LIMITER_NONE;
 }
 
 static void least_deserving_gives_way(void **state)
 {
 	struct sw_limiter_table t = make(4, 5);
-	struct sw_limiter_entry evicted;
+	struct sw_limiter_evicted evicted;
 	(void)state;
 
 	for (uint32_t k = 1; k <= 4; k++) {
-		struct sw_limiter_entry *e = sw_limiter_insert(&t, hash_in_set(k), 1000, &evicted);
+		const uint32_t at = sw_limiter_insert(&t, in_set(k), 1000, &evicted);
 		assert_int_equal(evicted.fingerprint, 0);
-		assert_int_equal(e->note, 0);
-		assert_int_equal(e->tat, 1000);
-		e->tat = 1000 + k * 10; /* full again at 1010, 1020, 1030, 1040 */
-		e->note = k;
+		assert_int_equal(sw_limiter_note(&t, at), 0);
+		assert_int_equal(*sw_limiter_tat(&t, at), 1000);
+		*sw_limiter_tat(&t, at) = 1000 + k * 10; /* full again at 1010, 1020, 1030, 1040 */
+		sw_limiter_set_note(&t, at, k);
 	}
 	assert_int_equal(t.used, 4);
-	assert_ptr_equal(sw_limiter_insert(&t, hash_in_set(3), 2000, &evicted), sw_limiter_find(&t, hash_in_set(3)));
+	assert_int_equal(sw_limiter_insert(&t, in_set(3), 2000, &evicted), sw_limiter_find(&t, in_set(3)));
 	assert_int_equal(evicted.fingerprint, 0); /* there already */
-	assert_non_null(sw_limiter_insert(&t, hash_in_set(5), 2000, &evicted));
-	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(hash_in_set(1)));
+	assert_int_not_equal(sw_limiter_insert(&t, in_set(5), 2000, &evicted), SW_LIMITER_NONE);
+	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(in_set(1).hash));
 	assert_int_equal(evicted.note, 1); /* so its owner can give back what it names */
-	assert_null(sw_limiter_find(&t, hash_in_set(1)));
+	assert_false(is_there(&t, 1));
 	assert_int_equal(t.used, 4);
-	sw_limiter_find(&t, hash_in_set(2))->note |= SW_NOTE_PINNED;
-	assert_non_null(sw_limiter_insert(&t, hash_in_set(6), 2000, &evicted));
-	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(hash_in_set(3))); /* 2 is older, but pinned */
+	sw_limiter_set_note(&t, sw_limiter_find(&t, in_set(2)), SW_NOTE_PINNED | 2);
+	assert_int_not_equal(sw_limiter_insert(&t, in_set(6), 2000, &evicted), SW_LIMITER_NONE);
+	assert_int_equal(evicted.fingerprint, sw_limiter_fingerprint(in_set(3).hash)); /* 2 is older, but pinned */
 	free(t.sets);
 }
 
 static void pinned_entries_are_never_taken(void **state)
 {
 	struct sw_limiter_table t = make(4, 5);
-	struct sw_limiter_entry evicted;
 	(void)state;
 
 	for (uint32_t k = 1; k <= 4; k++)
-		sw_limiter_insert(&t, hash_in_set(k), 10, &evicted)->note = SW_NOTE_PINNED | k;
+		sw_limiter_set_note(&t, insert(&t, k, 10), SW_NOTE_PINNED | k);
 	for (uint32_t k = 5; k < 100; k++)
-		assert_null(sw_limiter_insert(&t, hash_in_set(k), UINT32_MAX, &evicted));
+		assert_int_equal(insert(&t, k, UINT32_MAX), SW_LIMITER_NONE);
 	for (uint32_t k = 1; k <= 4; k++)
-		assert_int_equal(sw_limiter_find(&t, hash_in_set(k))->note, SW_NOTE_PINNED | k);
-	sw_limiter_remove(&t, sw_limiter_find(&t, hash_in_set(2)));
-	assert_int_equal(t.used, 3);
-	assert_null(sw_limiter_find(&t, hash_in_set(2)));
-	assert_non_null(sw_limiter_insert(&t, hash_in_set(7), 20, &evicted));
-	assert_int_equal(evicted.fingerprint, 0);
+		assert_int_equal(sw_limiter_note(&t, sw_limiter_find(&t, in_set(k))), SW_NOTE_PINNED | k);
 	assert_int_equal(t.used, 4);
 	free(t.sets);
 }
@@ -146,14 +155,97 @@ static void pinned_entries_are_never_taken(void **state)
 static void buckets_in_debt_outlive_full_ones(void **state)
 {
 	struct sw_limiter_table t = make(4, 5);
-	struct sw_limiter_entry evicted;
 	(void)state;
 
-	sw_limiter_insert(&t, hash_in_set(1), 1000, &evicted)->tat = 5000;
+	*sw_limiter_tat(&t, insert(&t, 1, 1000)) = 5000;
 	for (uint32_t k = 2; k < 200; k++) {
-		assert_non_null(sw_limiter_insert(&t, hash_in_set(k), 1000 + k, &evicted));
-		assert_non_null(sw_limiter_find(&t, hash_in_set(1)));
+		assert_int_not_equal(insert(&t, k, 1000 + k), SW_LIMITER_NONE);
+		assert_true(is_there(&t, 1));
 	}
+	free(t.sets);
+}
+
+/* The keys of a source and of its neighbourhood. */
+static struct sw_limiter_key keys_of(const struct sw_limiter_table *t, const char *text, struct sw_limiter_key *home)
+{
+	const struct sw_address a = address_of(text);
+
+	*home = sw_limiter_home_key(t, &a, !sw_address_is_ipv4(&a), SW_LIMITER_SYN, 7);
+	return sw_limiter_source_key(t, &a, SW_LIMITER_SYN, 7, home->home);
+}
+
+static void neighbours_share_a_home(void **state)
+{
+	static const char *const pairs[][3] = {
+		/* two of a neighbourhood, one of another */
+		{"192.0.2.1", "192.0.2.254", "192.0.3.1"},
+		{"2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"},
+	};
+	const struct sw_limiter_table t = make(1 << 16, 11);
+	(void)state;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct sw_limiter_key homes[3], sources[3];
+		for (unsigned int k = 0; k < 3; k++)
+			sources[k] = keys_of(&t, pairs[i][k], &homes[k]);
+		assert_int_equal(homes[0].home, homes[1].home);
+		assert_int_equal(homes[0].hash, homes[1].hash);
+		assert_int_equal(sources[0].home, homes[0].home);
+		assert_int_equal(sources[1].home, homes[0].home);
+		assert_int_not_equal(sources[0].hash, sources[1].hash);
+		assert_int_not_equal(homes[0].home, homes[2].home);
+	}
+	free(t.sets);
+}
+
+/* Proven sources of one /24: four stay at home, the rest have lines of their own; and all are found again. */
+static void crowded_neighbourhoods_move_out(void **state)
+{
+	struct sw_limiter_table t = make(1 << 14, 23);
+	struct sw_limiter_evicted evicted;
+	struct sw_limiter_key home;
+	unsigned int at_home = 0;
+	(void)state;
+
+	for (unsigned int pass = 0; pass < 2; pass++)
+		for (unsigned int host = 0; host < 256; host++) {
+			char text[32];
+			snprintf(text, sizeof(text), "203.0.113.%u", host);
+			const struct sw_limiter_key key = keys_of(&t, text, &home);
+			const uint32_t at = sw_limiter_insert(&t, key, 50, &evicted);
+			assert_int_not_equal(at, SW_LIMITER_NONE);
+			assert_int_equal(evicted.fingerprint, 0);
+			assert_int_equal(at, sw_limiter_find(&t, key));
+			assert_int_equal(sw_limiter_note(&t, at) & SW_NOTE_VALUE, pass ? host : 0);
+			sw_limiter_set_note(&t, at, SW_NOTE_PINNED | host);
+			at_home += pass && at / SW_LIMITER_WAYS == (home.home & t.mask);
+		}
+	assert_int_equal(t.used, 256);
+	assert_int_equal(at_home, 4);
+	/* The neighbourhood's own entry finds a place as well, though its home is full of proven sources. */
+	const uint32_t at = sw_limiter_insert(&t, home, 50, &evicted);
+	assert_int_not_equal(at, SW_LIMITER_NONE);
+	assert_int_equal(evicted.fingerprint, 0);
+	assert_int_equal(sw_limiter_find(&t, home), at);
+	free(t.sets);
+}
+
+/* Who has been idle gives way at home: a flood of strangers looks at one line each. */
+static void strangers_stay_at_home(void **state)
+{
+	struct sw_limiter_table t = make(1 << 14, 29);
+	struct sw_limiter_evicted evicted;
+	(void)state;
+
+	for (unsigned int host = 0; host < 256; host++) {
+		char text[32];
+		struct sw_limiter_key home;
+		snprintf(text, sizeof(text), "203.0.113.%u", host);
+		const struct sw_limiter_key key = keys_of(&t, text, &home);
+		assert_int_equal(sw_limiter_insert(&t, key, (uint64_t)host * SW_LIMITER_IDLE_CYCLES, &evicted) / SW_LIMITER_WAYS, home.home & t.mask);
+		assert_false(sw_limiter_has_moved(&t, key));
+	}
+	assert_int_equal(t.used, 4);
 	free(t.sets);
 }
 
@@ -166,6 +258,9 @@ int main(void)
 	    cmocka_unit_test(least_deserving_gives_way),
 	    cmocka_unit_test(pinned_entries_are_never_taken),
 	    cmocka_unit_test(buckets_in_debt_outlive_full_ones),
+	    cmocka_unit_test(neighbours_share_a_home),
+	    cmocka_unit_test(crowded_neighbourhoods_move_out),
+	    cmocka_unit_test(strangers_stay_at_home),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void draft_default(struct draft *d)
 	d->boot.mbufs = 2047;
 	d->boot.flows = 1024;
 	d->boot.source_records = 256;
-	d->boot.limiter_entries = 8192;
+	d->boot.limiter_entries = 65536; /* so many that none is pushed out by chance */
 	d->boot.held_pkts = 64;
 	d->boot.services_max = 8;
 	d->boot.groups_max = 4;

@@ -42,7 +42,7 @@ static void test_parts_add_up(void **state)
 	assert_int_equal(p.region, sw_region_bytes(&d.boot, 1));
 	assert_int_equal(p.limiter + p.workers, 3 * sw_worker_state_bytes(&d.boot, 1));
 	assert_true(p.flows >= d.boot.flows * (sizeof(struct sw_flow) + sizeof(struct sw_flow_setup)));
-	assert_true(p.limiter >= d.boot.limiter_entries * sizeof(struct sw_limiter_entry));
+	assert_true(p.limiter >= d.boot.limiter_entries * SW_LIMITER_ENTRY_BYTES);
 }
 
 static void test_refused_with_sum_and_parts(void **state)

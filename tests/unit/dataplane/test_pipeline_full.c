@@ -186,7 +186,10 @@ static void proven_sources_take_records_of_claimed_ones(struct net *n)
 	session_exchange(&s[8], 10);
 	session_close(&s[8]);
 	session_close(&s[3]);
-	n->now += 61 * NET_HZ; /* one that has been quiet for a minute gives way to a new one */
+	n->now += 61 * NET_HZ;
+	net_pass_ms(n, 100);
+	net_discard(n); /* answers to the claims, repeated */
+	/* One that has been quiet for a minute gives way to a new one. */
 	s[8].client_port++;
 	s[8] = session_again(&s[8]);
 	session_establish(&s[8]);

@@ -305,9 +305,9 @@ static void random_storm(struct net *n)
 		assert_int_equal(n->w->records[i].concurrent, 0);
 	for (uint64_t i = 0; i <= n->w->limiter.mask; i++)
 		for (unsigned int k = 0; k < SW_LIMITER_WAYS; k++) {
-			const struct sw_limiter_entry *e = &n->w->limiter.sets[i].ways[k];
-			if (e->note & SW_NOTE_PINNED) /* a proven source's: nothing that counts connections is left */
-				assert_true(e->note & SW_NOTE_RECORD);
+			const uint32_t note = n->w->limiter.sets[i].notes[k];
+			if (note & SW_NOTE_PINNED) /* a proven source's: nothing that counts connections is left */
+				assert_true(note & SW_NOTE_RECORD);
 		}
 }
 

@@ -32,7 +32,7 @@ static enum sw_side side_of(const struct bench_case *c, unsigned int burst)
 	return c->side == SW_SIDES ? (enum sw_side)(burst & 1) : c->side;
 }
 
-static void pipeline(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side)
+void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side)
 {
 	struct sw_worker *w = b->worker;
 
@@ -50,7 +50,7 @@ double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
 		const enum sw_side side = side_of(c, i / SW_BURST);
 		c->renew(b, c, b->frames + i, side);
 		if (work)
-			pipeline(b, b->frames + i, side);
+			bench_burst(b, b->frames + i, side);
 	}
 	const double cycles = cycles_used() - start;
 	if (work && c->settle)
@@ -179,7 +179,7 @@ __attribute__((noinline)) void bench_counted_pass(struct bench_box *b, const str
 void bench_counted_pass(struct bench_box *b, const struct bench_case *c)
 {
 	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST)
-		pipeline(b, b->frames + i, side_of(c, i / SW_BURST));
+		bench_burst(b, b->frames + i, side_of(c, i / SW_BURST));
 }
 
 void bench_count_case(struct bench_box *b, const struct bench_case *c)

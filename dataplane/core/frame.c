@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The way through a frame: sw_frame_parse -> parse_ipv4 or parse_ipv6 -> parse_tcp. What nearly every frame is
- * (untagged, no IP options, no fragment, TCP with no options or with timestamps alone) meets no loop on it; the rare
- * things branch off into functions of their own. IPv6 extension headers: frame_ipv6.c; ICMP errors: frame_icmp.c.
+ * The way through a frame: sw_frame_parse -> parse_ipv4 or parse_ipv6 -> parse_tcp. This is the complete parser, which
+ * finds out what exactly is the matter; the packet path asks it about those frames that frame_plain.h does not take.
+ * IPv6 extension headers: frame_ipv6.c; ICMP errors: frame_icmp.c.
  */
 #include "frame_internal.h"
 #include "tcp_options.h"
 #include "checksum.h"
 
 enum {
-	ETHERTYPE_IPV4 = 0x0800,
-	ETHERTYPE_IPV6 = 0x86dd,
 	ETHERTYPE_VLAN = 0x8100,        /* IEEE 802.1Q, C-tag */
 	ETHERTYPE_QINQ = 0x88a8,        /* IEEE 802.1Q, S-tag (802.1ad) */
 	ETHERTYPE_QINQ_BEFORE = 0x9100, /* S-tag of devices older than 802.1ad */
@@ -24,8 +22,6 @@ enum {
 
 /* The four bytes NOP NOP Timestamps 10, as RFC 7323, appendix A recommends them. */
 #define NOP_NOP_TIMESTAMPS 0x0101080au
-/* Kind 2, length 4 (RFC 9293, 3.2). */
-#define MSS_OF_4 0x0204u
 
 /* Multicast, or the broadcast address. */
 static bool ipv4_is_group(const uint8_t *a)
@@ -81,21 +77,6 @@ static bool tcp_addresses_possible(const uint8_t *frame, struct sw_packet *out)
 	return true;
 }
 
-/*
- * RFC 9293, 3.10.7.4: a segment that is neither SYN nor RST carries ACK, one that carries none of the four nothing that
- * TCP knows; SYN with FIN or RST asks for two things at once. A bit for each value of ACK RST SYN FIN.
- */
-static bool tcp_flags_possible(uint8_t flags)
-{
-	enum {
-		IMPOSSIBLE = 1 << 0 /* none */ | 1 << 1 /* FIN */ | 1 << 3 | 1 << 6 | 1 << 7 /* SYN with FIN, RST, both */ |
-					 1 << 11 | 1 << 14 | 1 << 15 /* the same with ACK */
-	};
-	const unsigned int index = (flags & 7u) | ((unsigned int)flags & SW_TCP_ACK) >> 1;
-
-	return !(IMPOSSIBLE >> index & 1);
-}
-
 static bool parse_tcp_options(const uint8_t *frame, uint32_t at, uint32_t length, struct sw_packet *out)
 {
 	struct sw_tcp_options options;
@@ -107,7 +88,7 @@ static bool parse_tcp_options(const uint8_t *frame, uint32_t at, uint32_t length
 		out->tsecr = sw_load_be32(frame + at + 8);
 		return true;
 	}
-	if (sw_likely(length == 4 && sw_load_be16(frame + at) == MSS_OF_4)) { /* the least of SYNs, and most floods */
+	if (sw_likely(length == 4 && sw_load_be16(frame + at) == SW_MSS_OF_4)) { /* the least of SYNs, and most floods */
 		out->mss = sw_load_be16(frame + at + 2);
 		return true;
 	}
@@ -149,7 +130,7 @@ static void parse_tcp(const uint8_t *frame, struct sw_packet *out)
 	if (sw_unlikely(out->client_port == 0 || out->server_port == 0))
 		return sw_frame_malformed(out, SW_DROP_TCP_PORT_ZERO);
 	out->tcp_flags = tcp[13];
-	if (sw_unlikely(!tcp_flags_possible(out->tcp_flags)))
+	if (sw_unlikely(!sw_tcp_flags_possible(out->tcp_flags)))
 		return sw_frame_malformed(out, SW_DROP_TCP_FLAGS_BAD);
 	if (header > SW_TCP_BYTES && !parse_tcp_options(frame, out->l4_offset + SW_TCP_BYTES, header - SW_TCP_BYTES, out))
 		return sw_frame_malformed(out, SW_DROP_TCP_OPTIONS_BAD);
@@ -317,9 +298,9 @@ void sw_frame_parse(const uint8_t *frame, uint32_t bytes, enum sw_side side, str
 	if (sw_unlikely(is_vlan_tag(type)) && !parse_vlan_tags(frame, bytes, &at, &type, out))
 		return;
 	out->l3_offset = (uint16_t)(at + 2);
-	if (sw_likely(type == ETHERTYPE_IPV4))
+	if (sw_likely(type == SW_ETHERTYPE_IPV4))
 		parse_ipv4(frame, at + 2, bytes, out);
-	else if (type == ETHERTYPE_IPV6)
+	else if (type == SW_ETHERTYPE_IPV6)
 		parse_ipv6(frame, at + 2, bytes, out);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the files of the parser share among themselves; nobody else includes it. */
+/* What the files of the parser share among themselves; nobody else includes it but by way of frame_plain.h. */
 #ifndef SW_FRAME_INTERNAL_H
 #define SW_FRAME_INTERNAL_H
 
@@ -9,11 +9,15 @@
 #define sw_likely(x) __builtin_expect(!!(x), 1)
 
 enum {
+	SW_ETHERTYPE_IPV4 = 0x0800,
+	SW_ETHERTYPE_IPV6 = 0x86dd,
+
 	SW_ETHERNET_BYTES = 14,
 	SW_IPV4_BYTES = 20, /* without options */
 	SW_IPV6_BYTES = 40,
 	SW_TCP_BYTES = 20,
 	SW_TCP_BYTES_MAX = 60,
+	SW_MSS_OF_4 = 0x0204, /* kind 2, length 4 (RFC 9293, 3.2) */
 
 	/* https://www.iana.org/assignments/protocol-numbers */
 	SW_PROTO_HOP_BY_HOP = 0,
@@ -46,6 +50,20 @@ static inline uint32_t sw_load_be32(const uint8_t *p)
 	v = __builtin_bswap32(v);
 #endif
 	return v;
+}
+
+/*
+ * RFC 9293, 3.10.7.4: a segment that is neither SYN nor RST carries ACK, one that carries none of the four nothing that
+ * TCP knows; SYN with FIN or RST asks for two things at once. A bit for each value of the low five flags, so that the
+ * byte is the index as it is; PSH, with 8, changes nothing.
+ */
+static inline bool sw_tcp_flags_possible(uint8_t flags)
+{
+	const uint32_t without_ack = 1u << 0 /* none */ | 1u << 1 /* FIN */ | 1u << 3 | 1u << 6 | 1u << 7; /* see below */
+	const uint32_t with_ack = 1u << 3 | 1u << 6 | 1u << 7; /* SYN with FIN, with RST, with both */
+	const uint32_t impossible = (without_ack | without_ack << 8) | (with_ack | with_ack << 8) << 16;
+
+	return !(impossible >> (flags & 31) & 1);
 }
 
 static inline void sw_frame_malformed(struct sw_packet *out, enum sw_drop_reason reason)

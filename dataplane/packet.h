@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The parsed view of a frame: made once, by the parser (core/frame.h), read by every stage. Offsets count from the first
+ * The parsed view of a frame: made once by the parser (core/frame.h), read by every stage. Offsets count from the first
  * byte of the frame. Numbers are in host order; addresses in network order. No pointer: a view stays right when the
  * frame is copied. The frame itself is the stage's to change.
  */
@@ -46,8 +46,8 @@ enum {
 };
 
 /*
- * The order of the fields, and the groups of 16 and 8 bytes that they form, is what core/frame_plain.h writes with one
- * store each. No padding: two views of the same frame are the same bytes.
+ * The order of the fields is that of the stores of core/frame_plain.h: groups of 16 bytes, written at once, and a rest.
+ * No padding: two views of the same frame are the same bytes.
  */
 struct sw_packet {
 	/*
@@ -70,9 +70,8 @@ struct sw_packet {
 	int8_t window_scale;    /* 0 to 14; -1: no option */
 	uint8_t options;        /* SW_OPTION_... bits */
 	uint16_t timestamp_offset; /* of the TSval bytes; 0: no timestamp option */
-	uint16_t sack_offset;   /* of the first SACK block; 0: none */
+	uint16_t payload_offset;   /* behind them */
 
-	/* 0 in most frames. */
 	/*
 	 * 802.1Q and QinQ: outer VLAN id | inner VLAN id << 16; each with SW_VLAN_PRESENT. 0: untagged. A tag of id 0 is
 	 * stepped over: a priority, and no VLAN.
@@ -80,7 +79,6 @@ struct sw_packet {
 	uint32_t vlan;
 	uint16_t inner_l3_offset, inner_l4_offset; /* ICMP_ERROR */
 
-	/* What it is. */
 	uint16_t l3_offset;     /* IP header; the EtherType stands 2 bytes before */
 	uint8_t kind;           /* enum sw_packet_kind */
 	uint8_t reason;         /* enum sw_drop_reason, MALFORMED */
@@ -88,9 +86,8 @@ struct sw_packet {
 	uint8_t protocol;       /* of the IP payload, behind extension headers */
 	uint8_t side;           /* enum sw_side: where it came in */
 
-	/* Where its parts are. */
 	uint16_t l4_offset;     /* TCP header; ICMP_ERROR: ICMP header */
-	uint16_t payload_offset;
+	uint16_t sack_offset;   /* of the first SACK block; 0: none */
 	uint16_t payload_bytes; /* by the IP header, without Ethernet padding */
 	uint16_t frame_bytes;   /* by the IP header: l3_offset + IP length; what lies behind is padding */
 };

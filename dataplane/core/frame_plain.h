@@ -72,7 +72,7 @@ static inline bool sw_lanes_are_zero(sw_lanes v)
  * one, as is everything but 127. For the sake of a signed comparison, the only one that SSE has, `bias` is what moves
  * the first value of the range to -128, and `limit` is where its last then lies.
  */
-#define SW_RANGE_BIAS(first) ((uint8_t)(0x80 - (first)))
+#define SW_RANGE_BIAS(first, last) ((uint8_t)(0x80 - (first)))
 #define SW_RANGE_LIMIT(first, last) ((uint8_t)((last) - (first) + 0x80))
 static inline sw_lanes sw_lanes_outside(sw_lanes v, const union sw_lanes_constant *bias,
 	const union sw_lanes_constant *limit)
@@ -99,57 +99,56 @@ enum {
 		"from " #first " to " #last " is written in one")
 SW_PLAIN_GROUP(client, server, 32);
 SW_PLAIN_GROUP(client_port, sack_blocks, 16);
-SW_PLAIN_GROUP(tsval, sack_offset, 16);
-SW_PLAIN_GROUP(vlan, inner_l4_offset, 8);
-SW_PLAIN_GROUP(l3_offset, side, 8);
-SW_PLAIN_GROUP(l4_offset, frame_bytes, 8);
+SW_PLAIN_GROUP(tsval, payload_offset, 16);
+SW_PLAIN_GROUP(vlan, side, 16);
+SW_PLAIN_GROUP(l4_offset, sack_offset, 4);
+SW_PLAIN_GROUP(payload_bytes, frame_bytes, 4);
 _Static_assert(SW_OUTSIDE == 0 && SW_INSIDE == 1, "the side is an index");
 
 #define SW_PLAIN_STORE(out, first, value) \
 	memcpy((uint8_t *)(out) + offsetof(struct sw_packet, first), &(value), sizeof(value))
 
-static inline void sw_plain_addresses(struct sw_packet *out, sw_lanes source, sw_lanes destination, enum sw_side side)
+static inline void sw_plain_addresses(struct sw_packet *out, sw_lanes source, sw_lanes destination, size_t side)
 {
-	uint8_t *addresses = (uint8_t *)out + offsetof(struct sw_packet, client);
+	uint8_t *client = (uint8_t *)out + offsetof(struct sw_packet, client);
 
-	memcpy(addresses + 16 * side, &source, 16);
-	memcpy(addresses + 16 - 16 * side, &destination, 16);
+	memcpy(client + 16 * side, &source, 16);
+	memcpy(client + (16 * side ^ 16), &destination, 16);
 }
 
-static inline void sw_plain_addresses_ipv4(struct sw_packet *out, sw_lanes tail, enum sw_side side)
+static inline void sw_plain_addresses_ipv4(struct sw_packet *out, sw_lanes tail, size_t side)
 {
-	static const union sw_lanes_constant mapped = {{[10] = 0xff, [11] = 0xff}};
-	static const union sw_lanes_constant source = {{[0 ... 11] = SW_NO_LANE, 8, 9, 10, 11}};
-	static const union sw_lanes_constant destination = {{[0 ... 11] = SW_NO_LANE, 12, 13, 14, 15}};
+	/* ::ffff:a.b.c.d; lane 0, of which nobody needs what it holds, lends the ff. */
+	static const union sw_lanes_constant ff = {{0xff}};
+	static const union sw_lanes_constant source = {{[0 ... 9] = SW_NO_LANE, 0, 0, 8, 9, 10, 11}};
+	static const union sw_lanes_constant destination = {{[0 ... 9] = SW_NO_LANE, 0, 0, 12, 13, 14, 15}};
 
-	sw_plain_addresses(out, sw_lanes_pick(tail, source.lanes) | mapped.lanes,
-		sw_lanes_pick(tail, destination.lanes) | mapped.lanes, side);
+	tail |= ff.lanes;
+	sw_plain_addresses(out, sw_lanes_pick(tail, source.lanes), sw_lanes_pick(tail, destination.lanes), side);
 }
 
-/* The three groups of 8 bytes. `places`: l4_offset, payload_offset, payload_bytes, frame_bytes, from the lowest bits. */
-static inline void sw_plain_finish(struct sw_packet *out, enum sw_packet_kind kind, bool is_ipv6, uint8_t protocol,
-	enum sw_side side, uint64_t places)
+/* The rest: from l4_offset, with no SACK blocks anywhere. */
+static inline void sw_plain_places(struct sw_packet *out, uint32_t l4, uint32_t payload_bytes, uint32_t frame_bytes)
 {
-	const uint64_t rare = 0;
-	const uint64_t what = SW_PLAIN_L3 | (uint64_t)kind << 16 | (uint64_t)is_ipv6 << 32 | (uint64_t)protocol << 48 |
-						  (uint64_t)side << 56;
+	const uint32_t bytes = payload_bytes + (frame_bytes << 16);
 
-	SW_PLAIN_STORE(out, vlan, rare);
-	SW_PLAIN_STORE(out, l3_offset, what);
-	SW_PLAIN_STORE(out, l4_offset, places);
+	SW_PLAIN_STORE(out, l4_offset, l4);
+	SW_PLAIN_STORE(out, payload_bytes, bytes);
 }
+
+/* From vlan, of which there is none, to side. */
+#define SW_PLAIN_WHAT(kind, is_ipv6, protocol, side) {{[8] = SW_PLAIN_L3, 0, kind, 0, is_ipv6, 0, protocol, side}}
 
 /* ---- TCP -------------------------------------------------------------------------------------------------------- */
 
 /*
  * A layout of TCP options, as seen in the last 16 bytes of the header: `mask` and `value` say what makes it this one;
- * what `from` picks, over `constant`, is the group of fields from tsval to sack_offset.
+ * what `from` picks, over `constant`, is the group of fields from tsval to payload_offset.
  */
 struct sw_plain_layout {
 	union sw_lanes_constant mask, value, from, constant;
 };
 
-#define SW_PLAIN_NOWHERE [0 ... 15] = SW_NO_LANE
 /* No header at all: lane 0 is masked and yet to be 1. */
 #define SW_PLAIN_NONE {.value = {{1}}}
 /* clang-format off */
@@ -158,74 +157,89 @@ struct sw_plain_layout {
 	[0 ... 4] = SW_PLAIN_NONE, \
 	[5] = { /* no options */ \
 		.from = {{[0 ... 15] = SW_NO_LANE}}, \
-		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE}}}, \
+		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE, [14] = (l4) + 20}}}, \
 	[6] = { /* MSS: the least of SYNs, and most floods */ \
 		.mask = {{[12] = 0xff, 0xff}}, \
 		.value = {{[12] = 2, 4}}, \
 		.from = {{[0 ... 7] = SW_NO_LANE, 15, 14, [10 ... 15] = SW_NO_LANE}}, \
-		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE}}}, \
+		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE, [14] = (l4) + 24}}}, \
 	[7] = SW_PLAIN_NONE, \
 	[8] = { /* NOP NOP Timestamps: every segment of most connections (RFC 7323, appendix A) */ \
 		.mask = {{[4] = 0xff, 0xff, 0xff, 0xff}}, \
 		.value = {{[4] = 1, 1, 8, 10}}, \
 		.from = {{11, 10, 9, 8, 15, 14, 13, 12, [8 ... 15] = SW_NO_LANE}}, \
-		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE, SW_OPTION_TIMESTAMPS, (l4) + 24}}}, \
+		.constant = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE, SW_OPTION_TIMESTAMPS, (l4) + 24, 0, (l4) + 32}}}, \
 	[9] = SW_PLAIN_NONE, \
 	[10] = { /* MSS (in front of the 16 bytes) SACK-permitted Timestamps NOP Window-scale: SYNs of Linux */ \
 		.mask = {{0xff, 0xff, 0xff, 0xff, [12] = 0xff, 0xff, 0xff}}, \
 		.value = {{4, 2, 8, 10, [12] = 1, 3, 3}}, \
 		.from = {{7, 6, 5, 4, 11, 10, 9, 8, SW_NO_LANE, SW_NO_LANE, 15, [11 ... 15] = SW_NO_LANE}}, \
-		.constant = {{[11] = SW_OPTION_TIMESTAMPS | SW_OPTION_SACK_PERMITTED, (l4) + 28}}}, \
+		.constant = {{[11] = SW_OPTION_TIMESTAMPS | SW_OPTION_SACK_PERMITTED, (l4) + 28, 0, (l4) + 40}}}, \
 	[11 ... 15] = SW_PLAIN_NONE, \
 }
 /* clang-format on */
 
 enum { SW_PLAIN_HEADER_LINUX_SYN = 40 };
 
-static const struct sw_plain_layout sw_plain_layouts[2][16] = {
+_Alignas(64) static const struct sw_plain_layout sw_plain_layouts[2][16] = {
 	SW_PLAIN_LAYOUTS(SW_PLAIN_L4_IPV4),
 	SW_PLAIN_LAYOUTS(SW_PLAIN_L4_IPV6),
+};
+
+_Static_assert(sizeof(struct sw_plain_layout) == 4 * 16, "4 times the byte that holds the data offset is an offset");
+
+/* What depends on nothing but the family and the side: what picks the group from client_port, and the one from vlan. */
+struct sw_plain_side {
+	union sw_lanes_constant fixed_from, what;
+};
+
+/* Ports in the order client, server; seq; ack; window; flags; and sack_blocks, of which there are none. */
+#define SW_PLAIN_OUTSIDE(is_ipv6) \
+	{{{1, 0, 3, 2, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, SW_NO_LANE}}, \
+		SW_PLAIN_WHAT(SW_PACKET_TCP, is_ipv6, SW_PROTO_TCP, SW_OUTSIDE)}
+#define SW_PLAIN_INSIDE(is_ipv6) \
+	{{{3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, SW_NO_LANE}}, \
+		SW_PLAIN_WHAT(SW_PACKET_TCP, is_ipv6, SW_PROTO_TCP, SW_INSIDE)}
+static const struct sw_plain_side sw_plain_sides[2][SW_SIDES] = {
+	{SW_PLAIN_OUTSIDE(0), SW_PLAIN_INSIDE(0)},
+	{SW_PLAIN_OUTSIDE(1), SW_PLAIN_INSIDE(1)},
 };
 
 /*
  * The segment at l4, of which the IP header says that `there` bytes are there (less than 0: that it is nonsense), and
  * of which the fixed header can be read. `wrong`: what was found in front of it, all 0 if nothing.
  */
-static inline bool sw_plain_tcp(const uint8_t *frame, uint32_t l4, int32_t there, sw_lanes wrong, enum sw_side side,
+static inline bool sw_plain_tcp(const uint8_t *frame, uint32_t l4, int32_t there, sw_lanes wrong, size_t side,
 	struct sw_packet *out)
 {
-	/* Ports in the order client, server; seq; ack; window; flags; and sack_blocks, of which there are none. */
-	static const union sw_lanes_constant fixed_from[] = {
-		[SW_OUTSIDE] = {{1, 0, 3, 2, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, SW_NO_LANE}},
-		[SW_INSIDE] = {{3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, SW_NO_LANE}},
-	};
 	const bool is_ipv6 = l4 == SW_PLAIN_L4_IPV6;
 	const uint8_t *tcp = frame + l4;
-	const struct sw_plain_layout *layout = &sw_plain_layouts[is_ipv6][tcp[12] >> 4];
-	const int32_t header = (tcp[12] & 0xf0) >> 2;
+	const size_t offset = tcp[12] & 0xf0; /* 16 for each word of 4 bytes */
+	const size_t header = offset / 4;
+	const struct sw_plain_layout *layout =
+		(const struct sw_plain_layout *)((const uint8_t *)sw_plain_layouts[is_ipv6] + 4 * offset);
+	const struct sw_plain_side *from = &sw_plain_sides[is_ipv6][side];
 	sw_lanes fixed, end, options;
 
-	if (sw_unlikely(header > there))
+	if (sw_unlikely((int32_t)header > there))
 		return false;
 	end = sw_lanes_load(tcp + header - 16);
 	wrong |= (end & layout->mask.lanes) ^ layout->value.lanes;
 	if (sw_unlikely(!sw_lanes_are_zero(wrong) || !sw_tcp_flags_possible(tcp[13])))
 		return false;
-	if (sw_unlikely((tcp[0] | tcp[1]) == 0 || (tcp[2] | tcp[3]) == 0)) /* a port of 0 */
+	if (sw_unlikely(sw_load_be16(tcp) == 0 || sw_load_be16(tcp + 2) == 0))
 		return false;
-	fixed = sw_lanes_pick(sw_lanes_load(tcp), fixed_from[side].lanes);
+	fixed = sw_lanes_pick(sw_lanes_load(tcp), from->fixed_from.lanes);
 	options = sw_lanes_pick(end, layout->from.lanes) | layout->constant.lanes;
 	SW_PLAIN_STORE(out, client_port, fixed);
 	SW_PLAIN_STORE(out, tsval, options);
+	SW_PLAIN_STORE(out, vlan, from->what);
+	sw_plain_places(out, l4, (uint32_t)there - (uint32_t)header, (uint32_t)there + l4);
 	if (header == SW_PLAIN_HEADER_LINUX_SYN) {
 		if (sw_unlikely(sw_load_be16(tcp + 20) != SW_MSS_OF_4 || tcp[39] > SW_WINDOW_SCALE_MAX))
 			return false;
 		out->mss = sw_load_be16(tcp + 22);
 	}
-	/* No field overflows: l4 + there is within the frame, and header within `there`. */
-	sw_plain_finish(out, SW_PACKET_TCP, is_ipv6, SW_PROTO_TCP, side,
-		l4 * (1 | 1ull << 16 | 1ull << 48) + (uint64_t)(uint32_t)header * ((1ull << 16) - (1ull << 32)) +
-			(uint64_t)(uint32_t)there * (1ull << 32 | 1ull << 48));
 	return true;
 }
 
@@ -241,64 +255,55 @@ static inline bool sw_plain_protocol_matters(uint8_t protocol)
 	return protocol < 64 && matters >> protocol & 1;
 }
 
-static inline bool sw_plain_other(bool is_ipv6, uint8_t protocol, uint32_t ip_bytes, enum sw_side side,
+static inline bool sw_plain_other(bool is_ipv6, uint8_t protocol, uint32_t ip_bytes, size_t side,
 	struct sw_packet *out)
 {
 	static const union sw_lanes_constant no_options = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE}};
-	const sw_lanes fixed = {0}, options = no_options.lanes;
-	const uint64_t l4 = is_ipv6 ? SW_PLAIN_L4_IPV6 : SW_PLAIN_L4_IPV4;
+	static const union sw_lanes_constant what[2][2] = {
+		{SW_PLAIN_WHAT(SW_PACKET_OTHER, 0, 0, SW_OUTSIDE), SW_PLAIN_WHAT(SW_PACKET_OTHER, 0, 0, SW_INSIDE)},
+		{SW_PLAIN_WHAT(SW_PACKET_OTHER, 1, 0, SW_OUTSIDE), SW_PLAIN_WHAT(SW_PACKET_OTHER, 1, 0, SW_INSIDE)},
+	};
+	const sw_lanes fixed = {0};
 
 	SW_PLAIN_STORE(out, client_port, fixed);
-	SW_PLAIN_STORE(out, tsval, options);
-	sw_plain_finish(out, SW_PACKET_OTHER, is_ipv6, protocol, side, l4 | (uint64_t)(SW_PLAIN_L3 + ip_bytes) << 48);
+	SW_PLAIN_STORE(out, tsval, no_options);
+	SW_PLAIN_STORE(out, vlan, what[is_ipv6][side]);
+	out->protocol = protocol;
+	sw_plain_places(out, is_ipv6 ? SW_PLAIN_L4_IPV6 : SW_PLAIN_L4_IPV4, 0, SW_PLAIN_L3 + ip_bytes);
 	return true;
 }
 
 /* ---- IP --------------------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 /*
- * What keeps TCP over IPv4 from being plain, in front of the TCP header: the group bit of either MAC; a header other
- * than 0x45; a fragment; a source in 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4 or 255.0.0.0/8 (of which one address alone is
- * impossible: the complete parser knows), a destination in the last two.
+ * What keeps TCP over IPv4 from being plain, in front of the TCP header. Each lane allows one range; what has to lie in
+ * two stands in two lanes. The complete parser knows better about two things: the fragment bit that is reserved means
+ * nothing, and of 255.0.0.0/8 one address alone is impossible.
  */
+#define SW_PLAIN_RANGES_IPV4(lane) {{ \
+	lane(0, 0), /* group bit of the destination MAC */ \
+	lane(0x40, 0x00), lane(0x00, 0x40), lane(0, 0), /* fragment bits: none, or don't fragment */ \
+	lane(1, 255), lane(128, 126), /* source: not of 0.0.0.0/8 nor 127.0.0.0/8 ... */ \
+	lane(0, 0), /* group bit of the source MAC */ \
+	lane(240, 223), lane(0, 254), /* ... nor of 224.0.0.0/4 nor 255.0.0.0/8 */ \
+	lane(240, 223), lane(0, 254), /* destination: the same */ \
+	lane(0, 0), lane(0, 0), lane(0, 0), \
+	lane(0x45, 0x45), /* version, length of the header */ \
+	lane(0, 0)}}
 static inline sw_lanes sw_plain_wrong_ipv4(sw_lanes head, sw_lanes tail)
 {
 	enum { FRAGMENT = 20 - SW_PLAIN_TAIL, SOURCE = 26 - SW_PLAIN_TAIL, DESTINATION = 30 - SW_PLAIN_TAIL };
 	static const union sw_lanes_constant head_mask = {{[0] = 1, [6] = 1, [14] = 0xff}};
-	static const union sw_lanes_constant tail_from = {{SW_NO_LANE, FRAGMENT, FRAGMENT + 1, SOURCE, SOURCE, SOURCE,
-		SW_NO_LANE, SOURCE, DESTINATION, DESTINATION, [10 ... 15] = SW_NO_LANE}};
-	static const union sw_lanes_constant tail_mask = {{0, 0x3f, [2 ... 5] = 0xff, 0, [7 ... 9] = 0xff}};
-	static const union sw_lanes_constant bias = {{
-		[0 ... 2] = SW_RANGE_BIAS(0),
-		[3] = SW_RANGE_BIAS(1),
-		[4] = SW_RANGE_BIAS(128),
-		[5] = SW_RANGE_BIAS(240),
-		[6 ... 7] = SW_RANGE_BIAS(0),
-		[8] = SW_RANGE_BIAS(240),
-		[9 ... 13] = SW_RANGE_BIAS(0),
-		[14] = SW_RANGE_BIAS(0x45),
-		[15] = SW_RANGE_BIAS(0),
-	}};
-	static const union sw_lanes_constant limit = {{
-		[0 ... 2] = SW_RANGE_LIMIT(0, 0),
-		[3] = SW_RANGE_LIMIT(1, 255),
-		[4] = SW_RANGE_LIMIT(128, 126),
-		[5] = SW_RANGE_LIMIT(240, 223),
-		[6] = SW_RANGE_LIMIT(0, 0),
-		[7] = SW_RANGE_LIMIT(0, 254),
-		[8] = SW_RANGE_LIMIT(240, 223),
-		[9] = SW_RANGE_LIMIT(0, 254),
-		[10 ... 13] = SW_RANGE_LIMIT(0, 0),
-		[14] = SW_RANGE_LIMIT(0x45, 0x45),
-		[15] = SW_RANGE_LIMIT(0, 0),
-	}};
+	static const union sw_lanes_constant tail_from = {{SW_NO_LANE, FRAGMENT, FRAGMENT, FRAGMENT + 1, SOURCE, SOURCE,
+		SW_NO_LANE, SOURCE, SOURCE, DESTINATION, DESTINATION, [11 ... 15] = SW_NO_LANE}};
+	static const union sw_lanes_constant bias = SW_PLAIN_RANGES_IPV4(SW_RANGE_BIAS);
+	static const union sw_lanes_constant limit = SW_PLAIN_RANGES_IPV4(SW_RANGE_LIMIT);
 
-	return sw_lanes_outside((head & head_mask.lanes) |
-								(sw_lanes_pick(tail, tail_from.lanes) & tail_mask.lanes),
-		&bias, &limit);
+	return sw_lanes_outside((head & head_mask.lanes) | sw_lanes_pick(tail, tail_from.lanes), &bias, &limit);
 }
 
-static inline bool sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
+static inline bool sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
 {
 	const sw_lanes tail = sw_lanes_load(frame + SW_PLAIN_TAIL);
 	const uint32_t total = sw_load_be16(frame + 16);
@@ -321,34 +326,31 @@ static inline bool sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, enum sw_s
 }
 
 /*
- * The same for IPv6: group bits, a version other than 6, and addresses that begin with a byte of 0 or 255. Among these
- * are all that are impossible, and all that pass for IPv4.
+ * The same for IPv6. Among the addresses that begin with a byte of 0 or 255 are all that are impossible, and all that
+ * pass for IPv4.
  */
+#define SW_PLAIN_RANGES_IPV6(lane) {{ \
+	lane(0, 0), /* group bit of the destination MAC */ \
+	lane(0, 0), lane(0, 0), lane(0, 0), lane(0, 0), lane(0, 0), \
+	lane(0, 0), /* group bit of the source MAC */ \
+	lane(1, 254), lane(1, 254), /* source, destination */ \
+	lane(0, 0), lane(0, 0), lane(0, 0), lane(0, 0), lane(0, 0), \
+	lane(0x60, 0x60), /* version */ \
+	lane(0, 0)}}
+/* clang-format on */
 static inline sw_lanes sw_plain_wrong_ipv6(const uint8_t *frame)
 {
-	static const union sw_lanes_constant mask = {{[0] = 1, [6] = 1, [14] = 0xf0}};
-	static const union sw_lanes_constant bias = {{
-		[0 ... 6] = SW_RANGE_BIAS(0),
-		[7 ... 8] = SW_RANGE_BIAS(1),
-		[9 ... 13] = SW_RANGE_BIAS(0),
-		[14] = SW_RANGE_BIAS(0x60),
-		[15] = SW_RANGE_BIAS(0),
-	}};
-	static const union sw_lanes_constant limit = {{
-		[0 ... 6] = SW_RANGE_LIMIT(0, 0),
-		[7 ... 8] = SW_RANGE_LIMIT(1, 254),
-		[9 ... 13] = SW_RANGE_LIMIT(0, 0),
-		[14] = SW_RANGE_LIMIT(0x60, 0x60),
-		[15] = SW_RANGE_LIMIT(0, 0),
-	}};
-	sw_lanes seen = sw_lanes_load(frame) & mask.lanes;
+	static const union sw_lanes_constant head_mask = {{[0] = 1, [6] = 1, [14] = 0xf0}};
+	static const union sw_lanes_constant bias = SW_PLAIN_RANGES_IPV6(SW_RANGE_BIAS);
+	static const union sw_lanes_constant limit = SW_PLAIN_RANGES_IPV6(SW_RANGE_LIMIT);
+	sw_lanes seen = sw_lanes_load(frame) & head_mask.lanes;
 
 	seen[7] = frame[22];
 	seen[8] = frame[38];
 	return sw_lanes_outside(seen, &bias, &limit);
 }
 
-static inline bool sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
+static inline bool sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
 {
 	const sw_lanes source = sw_lanes_load(frame + 22), destination = sw_lanes_load(frame + 38);
 	const uint32_t payload = sw_load_be16(frame + 18);
@@ -377,7 +379,9 @@ static inline bool sw_frame_parse_plain(const uint8_t *frame, uint32_t bytes, en
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ /* numbers are written in groups */
 	uint16_t type;
 
-	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV4 || bytes > UINT16_MAX))
+	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV4))
+		return false;
+	if (sw_unlikely(bytes > UINT16_MAX)) /* by itself: gone where `bytes` has 16 bits */
 		return false;
 	type = sw_load_be16(frame + SW_PLAIN_L3 - 2);
 	if (sw_likely(type == SW_ETHERTYPE_IPV4))

@@ -133,26 +133,45 @@ static void one_byte_changed(void **state)
 /* Bytes that mean something somewhere, now and then. */
 static uint8_t random_byte(void)
 {
-	static const uint8_t telling[] = {0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 15, 17, 20, 40, 58, 60, 127, 0x45, 0x50, 0x60, 0x80,
-		0xa0, 0xe0, 0xef, 0xfe, 0xff};
+	static const uint8_t telling[] = {0, 1, 2, 3, 4, 5, 6, 8, 10, 14, 15, 17, 20, 40, 58, 60, 127, 0x45, 0x50, 0x60,
+		0x80, 0xa0, 0xe0, 0xef, 0xfe, 0xff};
 	const uint64_t random = next_random();
 
 	return random & 1 ? (uint8_t)(random >> 8) : telling[(random >> 8) % sizeof(telling)];
 }
 
-/* Few changes, mostly: more would make every frame the complete parser's. Addresses change whole, too. */
+/* Addresses that no single byte makes impossible, and their neighbours. */
+static void special_address(uint8_t *at, bool is_ipv6)
+{
+	static const uint8_t four[][4] = {{255, 255, 255, 255}, {255, 255, 255, 254}, {0, 0, 0, 0}, {127, 0, 0, 1},
+		{224, 0, 0, 1}, {239, 255, 255, 255}, {240, 0, 0, 0}};
+	static const uint8_t sixteen[][16] = {{0}, {[15] = 1}, {[15] = 2}, {[10] = 0xff, 0xff, 10, 0, 0, 1},
+		{[10] = 0xff, 0xfe, 10, 0, 0, 1}, {0, 0x64, 0xff, 0x9b, [15] = 1}, {0xff, 2, [15] = 1}, {0xfe, 0x80, [15] = 1}};
+
+	if (is_ipv6)
+		memcpy(at, sixteen[next_random() % (sizeof(sixteen) / 16)], 16);
+	else
+		memcpy(at, four[next_random() % (sizeof(four) / 4)], 4);
+}
+
+/* Few changes, mostly: more would make every frame the complete parser's. Addresses and ports change whole, too. */
 static void change(struct build *b)
 {
-	const uint64_t random = next_random();
+	const uint64_t random = next_random(), rare = next_random();
+	const uint32_t width = b->is_ipv6 ? 16 : 4;
 	const unsigned int changes = (random & 3) == 0 ? (unsigned int)(random >> 2) % 6 : (unsigned int)(random >> 2) % 3;
 
 	for (unsigned int i = 0; i < changes; i++)
 		b->bytes[next_random() % (b->l4 + 44)] = random_byte();
 	if (random >> 8 & 1)
-		for (uint32_t at = b->l3 + (b->is_ipv6 ? 8 : 12); at < b->l4; at++)
+		for (uint32_t at = b->l4 - 2 * width; at < b->l4; at++)
 			b->bytes[at] = random_byte();
+	if ((rare & 15) == 0)
+		special_address(b->bytes + b->l4 - (rare >> 4 & 1 ? width : 2 * width), b->is_ipv6);
+	if ((rare >> 5 & 15) == 0)
+		build_put16(b, b->l4 + (uint32_t)(rare >> 9 & 2), 0); /* a port */
 	if ((random >> 9 & 15) == 0) /* source and destination the same */
-		memcpy(b->bytes + b->l4 - (b->is_ipv6 ? 16 : 4), b->bytes + b->l4 - (b->is_ipv6 ? 32 : 8), b->is_ipv6 ? 16 : 4);
+		memcpy(b->bytes + b->l4 - width, b->bytes + b->l4 - 2 * width, width);
 	if ((random >> 13 & 15) == 0)
 		build_put16(b, b->l3 + (b->is_ipv6 ? 4 : 2), (uint32_t)(random >> 17) % 120);
 	if ((random >> 24 & 7) == 0)

@@ -8,27 +8,19 @@
 enum { LINE = 64, SLOTS_MIN = 16 };
 
 /* Zone 0 stands for "no prefix"; zones count from 1 and fit 16 bits (SW_TARGETS_MAX). */
-struct zone {
+struct sw_service_zone {
 	uint32_t parent; /* the zone of the next shorter prefix, or 0 */
 	uint32_t range_first, range_count;
 	uint32_t has_exact;
 };
 
-/* Open addressing, at most a quarter full. Nobody but the operator fills it, so the hash needs no secret. */
-struct exact {
+/*
+ * Single ports of prefixes; those of hosts are in service_hosts.h. Open addressing, at most a quarter full. Nobody but
+ * the operator fills it, so the hash needs no secret.
+ */
+struct sw_service_exact {
 	uint32_t key; /* zone << 16 | port; 0: free */
 	uint32_t service;
-};
-
-struct sw_service_table {
-	struct sw_prefix_trie trie; /* values: zones */
-	const struct zone *zones;
-	const struct exact *exact;
-	const struct sw_port_range *ranges; /* of each zone: disjoint, sorted; values: services */
-	uint32_t exact_shift;               /* 32 - log2 of the number of slots */
-	uint32_t exact_mask;
-	size_t memory_bytes;
-	struct sw_allocator allocator;
 };
 
 _Static_assert(SW_TARGETS_MAX < 65535, "a zone number fits the upper half of a key");
@@ -71,7 +63,7 @@ static inline uint32_t find_in_zones(const struct sw_service_table *t, uint32_t 
 {
 	uint32_t service = SW_NONE;
 	while (number && service == SW_NONE) {
-		const struct zone *zone = &t->zones[number];
+		const struct sw_service_zone *zone = &t->zones[number];
 		if (zone->has_exact)
 			service = find_exact(t, exact_key(number, port));
 		if (service == SW_NONE && zone->range_count)
@@ -81,23 +73,63 @@ static inline uint32_t find_in_zones(const struct sw_service_table *t, uint32_t 
 	return service;
 }
 
-uint32_t sw_service_table_lookup(const struct sw_service_table *table, const struct sw_address *server, uint16_t port)
+uint32_t sw_service_table_lookup_wide(
+    const struct sw_service_table *table, const struct sw_address *server, uint16_t port)
 {
 	return find_in_zones(table, sw_prefix_trie_lookup(&table->trie, server), port);
+}
+
+/* Those of a burst that the hosts could not tell: a few beside many, so they are gathered first. */
+struct undecided {
+	const struct sw_address *servers[SW_BURST];
+	uint8_t index[SW_BURST];
+	unsigned int count;
+};
+
+static void lookup_wide_burst(const struct sw_service_table *table, const struct undecided *u, const uint16_t *ports,
+    uint32_t *service_out)
+{
+	uint32_t zones[SW_BURST];
+
+	sw_prefix_trie_lookup_burst(&table->trie, u->servers, u->count, zones);
+	for (unsigned int k = 0; k < u->count; k++) {
+		__builtin_prefetch(&table->zones[zones[k]]);
+		__builtin_prefetch(&table->exact[exact_home(exact_key(zones[k], ports[u->index[k]]), table->exact_shift)]);
+	}
+	for (unsigned int k = 0; k < u->count; k++)
+		service_out[u->index[k]] = find_in_zones(table, zones[k], ports[u->index[k]]);
+}
+
+static void prefetch_hosts(const struct sw_service_hosts *hosts, const struct sw_address *const *servers,
+    const uint16_t *ports, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		const struct sw_service_host_key key = sw_service_host_key_of(servers[i], ports[i]);
+		sw_service_host_prefetch(hosts, &key, sw_service_host_home(hosts, &key));
+	}
 }
 
 void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
     const uint16_t *ports, unsigned int count, uint32_t *service_out)
 {
-	uint32_t zones[SW_BURST];
+	struct undecided wide;
 
-	sw_prefix_trie_lookup_burst(&table->trie, servers, count, zones);
-	for (unsigned int i = 0; i < count; i++) {
-		__builtin_prefetch(&table->zones[zones[i]]);
-		__builtin_prefetch(&table->exact[exact_home(exact_key(zones[i], ports[i]), table->exact_shift)]);
+	if (count == 1) {
+		service_out[0] = sw_service_table_lookup(table, servers[0], ports[0]);
+		return;
 	}
-	for (unsigned int i = 0; i < count; i++)
-		service_out[i] = find_in_zones(table, zones[i], ports[i]);
+	if (table->hosts.is_large)
+		prefetch_hosts(&table->hosts, servers, ports, count);
+	wide.count = 0;
+	for (unsigned int i = 0; i < count; i++) {
+		const struct sw_service_host_key key = sw_service_host_key_of(servers[i], ports[i]);
+		service_out[i] = sw_service_host_find(&table->hosts, &key, sw_service_host_home(&table->hosts, &key));
+		wide.servers[wide.count] = servers[i];
+		wide.index[wide.count] = (uint8_t)i;
+		wide.count += service_out[i] == SW_NONE && table->has_wide[key.family];
+	}
+	if (wide.count)
+		lookup_wide_burst(table, &wide, ports, service_out);
 }
 
 bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address)
@@ -115,13 +147,30 @@ size_t sw_service_table_bytes(const struct sw_service_table *table)
 struct draft {
 	const struct sw_target **sorted; /* by prefix, then narrowness */
 	struct sw_trie_prefix *prefixes; /* of zone i + 1 */
-	struct zone *zones;
+	struct sw_service_zone *zones;
 	struct sw_port_range *ranges;
-	struct exact *exact;
+	struct sw_service_exact *exact;
 	struct sw_port_range *precedence; /* of one zone, the narrowest first */
 	uint32_t *scratch;                /* of sw_port_ranges_flatten() */
 	uint32_t zone_count, range_count, exact_count, exact_slots, exact_shift;
+	uint32_t host_counts[2], wide_counts[2]; /* targets: hosts with a single port, and others; by family */
 };
+
+static bool is_single(const struct sw_target *t)
+{
+	return t->port_first == t->port_last;
+}
+
+static bool is_host(const struct sw_target *t)
+{
+	return t->server.length == 128 && is_single(t);
+}
+
+/* IPv4 lies in the midst of IPv6. */
+static unsigned int family_of(const struct sw_prefix *prefix)
+{
+	return prefix->length >= SW_IPV4_MAPPED_BITS && sw_address_is_ipv4(&prefix->address) ? SW_TRIE_IPV4 : SW_TRIE_IPV6;
+}
 
 static int compare_targets(const void *left, const void *right)
 {
@@ -143,7 +192,7 @@ static bool same_prefix(const struct sw_target *a, const struct sw_target *b)
 	return a->server.length == b->server.length && sw_address_equal(&a->server.address, &b->server.address);
 }
 
-static void add_ranges(struct draft *d, struct zone *zone, const struct sw_target **targets, uint32_t count)
+static void add_ranges(struct draft *d, struct sw_service_zone *zone, const struct sw_target **targets, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		d->precedence[i] = (struct sw_port_range){
@@ -159,38 +208,52 @@ static void insert_exact(struct draft *d, uint32_t key, uint32_t service)
 	while (d->exact[at].key && d->exact[at].key != key)
 		at = (at + 1) & (d->exact_slots - 1);
 	if (!d->exact[at].key)
-		d->exact[at] = (struct exact){.key = key, .service = service};
+		d->exact[at] = (struct sw_service_exact){.key = key, .service = service};
 }
 
 /* `targets`: all of one prefix, single ports first, as the order by narrowness has it. */
 static void build_zone(struct draft *d, const struct sw_target **targets, uint32_t count)
 {
 	const uint32_t number = ++d->zone_count;
-	struct zone *zone = &d->zones[number];
+	struct sw_service_zone *zone = &d->zones[number];
 	uint32_t single = 0;
 	d->prefixes[number - 1] = (struct sw_trie_prefix){.prefix = targets[0]->server, .value = number};
-	for (; single < count && targets[single]->port_first == targets[single]->port_last; single++)
-		insert_exact(d, exact_key(number, targets[single]->port_first), targets[single]->service);
-	zone->has_exact = single > 0;
+	for (; single < count && is_single(targets[single]); single++)
+		if (!is_host(targets[single]))
+			insert_exact(d, exact_key(number, targets[single]->port_first), targets[single]->service);
+	zone->has_exact = single > 0 && !is_host(targets[0]);
 	if (single < count)
 		add_ranges(d, zone, targets + single, count - single);
 }
 
 /*
  * Parents come before children in the order of prefixes, so the candidates are the zones around the one before, of the
- * same family (IPv4 lies in the midst of IPv6).
+ * same family.
  */
 static void link_parents(struct draft *d)
 {
 	uint32_t before[2] = {0, 0};
 	for (uint32_t number = 1; number <= d->zone_count; number++) {
 		const struct sw_prefix *prefix = &d->prefixes[number - 1].prefix;
-		const bool ipv4 = prefix->length >= SW_IPV4_MAPPED_BITS && sw_address_is_ipv4(&prefix->address);
-		uint32_t parent = before[ipv4];
+		const unsigned int family = family_of(prefix);
+		uint32_t parent = before[family];
 		while (parent && !sw_prefix_contains(&d->prefixes[parent - 1].prefix, &prefix->address))
 			parent = d->zones[parent].parent;
 		d->zones[number].parent = parent;
-		before[ipv4] = number;
+		before[family] = number;
+	}
+}
+
+static void count_targets(struct draft *d, const struct sw_target *targets, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const unsigned int family = family_of(&targets[i].server);
+		if (is_host(&targets[i])) {
+			d->host_counts[family]++;
+			continue;
+		}
+		d->wide_counts[family]++;
+		d->exact_count += is_single(&targets[i]);
 	}
 }
 
@@ -205,10 +268,9 @@ static int allocate_draft(struct draft *d, const struct sw_target *targets, uint
 	d->scratch = calloc(SW_PORT_RANGES_SCRATCH(count), sizeof(*d->scratch));
 	if (!d->sorted || !d->prefixes || !d->zones || !d->ranges || !d->precedence || !d->scratch)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		d->sorted[i] = &targets[i];
-		d->exact_count += targets[i].port_first == targets[i].port_last;
-	}
+	count_targets(d, targets, count);
 	d->exact_slots = SLOTS_MIN;
 	while (d->exact_slots < d->exact_count * 4)
 		d->exact_slots *= 2;
@@ -244,20 +306,32 @@ static size_t align_up(size_t bytes)
 	return (bytes + LINE - 1) & ~(size_t)(LINE - 1);
 }
 
-/* Moves the draft into one allocation behind the table. */
-static struct sw_service_table *pack(const struct draft *d, const struct sw_allocator *allocator)
+/* In the order by narrowness, of equal targets the first in the snapshot comes first, and stays. */
+static void add_hosts(struct sw_service_hosts *hosts, const struct draft *d, uint32_t count)
 {
+	for (uint32_t i = 0; i < count; i++)
+		if (is_host(d->sorted[i]))
+			sw_service_hosts_add(hosts, &d->sorted[i]->server.address, d->sorted[i]->port_first, d->sorted[i]->service);
+}
+
+/* Moves the draft, made of `count` targets, into one allocation behind the table. */
+static struct sw_service_table *pack(const struct draft *d, uint32_t count, const struct sw_allocator *allocator)
+{
+	const size_t host_bytes = sw_service_hosts_bytes(d->host_counts);
 	const size_t zone_bytes = (d->zone_count + 1) * sizeof(*d->zones);
 	const size_t exact_bytes = d->exact_slots * sizeof(*d->exact);
 	const size_t range_bytes = d->range_count * sizeof(*d->ranges);
-	const size_t bytes = align_up(sizeof(struct sw_service_table)) + align_up(zone_bytes) + align_up(exact_bytes) +
-	                     align_up(range_bytes);
+	const size_t bytes = align_up(sizeof(struct sw_service_table)) + host_bytes + align_up(zone_bytes) +
+	                     align_up(exact_bytes) + align_up(range_bytes);
 	char *at = allocator ? allocator->allocate(allocator->context, bytes, LINE) : aligned_alloc(LINE, bytes);
 	struct sw_service_table *table = (struct sw_service_table *)at;
 	if (!table)
 		return NULL;
 	memset(table, 0, bytes);
 	at += align_up(sizeof(*table));
+	sw_service_hosts_place(&table->hosts, at, d->host_counts);
+	add_hosts(&table->hosts, d, count);
+	at += host_bytes;
 	table->zones = memcpy(at, d->zones, zone_bytes);
 	at += align_up(zone_bytes);
 	table->exact = memcpy(at, d->exact, exact_bytes);
@@ -265,6 +339,8 @@ static struct sw_service_table *pack(const struct draft *d, const struct sw_allo
 	table->ranges = memcpy(at, d->ranges, range_bytes);
 	table->exact_shift = d->exact_shift;
 	table->exact_mask = d->exact_slots - 1;
+	for (unsigned int family = 0; family < 2; family++)
+		table->has_wide[family] = d->wide_counts[family] > 0;
 	table->memory_bytes = bytes;
 	if (allocator)
 		table->allocator = *allocator;
@@ -291,7 +367,7 @@ int sw_service_table_build(const struct sw_target *targets, uint32_t count, cons
 		goto done;
 	fill_draft(&draft, count);
 	error = -ENOMEM;
-	table = pack(&draft, allocator);
+	table = pack(&draft, count, allocator);
 	if (!table)
 		goto done;
 	error = sw_prefix_trie_build(&table->trie, draft.prefixes, draft.zone_count, allocator);

@@ -5,10 +5,11 @@
  * Rules    the longest prefix that has the port wins, and there the narrowest port range; of two equally narrow ones
  *          the one that begins first, then the one that stands first in the snapshot. A prefix without the port falls
  *          through to the next shorter one. An IPv6 prefix never holds an IPv4 address.
- * Shape    a trie (prefix_trie.h) from addresses to zones, one for each distinct prefix; a hash from (zone, single
- *          port) to service; for zones with ranges a sorted array of disjoint ones. A typical lookup costs a line of
- *          the trie's root, the zone, and a line of the hash.
- * Memory   one allocation for the trie, one for the rest; at most about 2 MiB at SW_TARGETS_MAX.
+ * Shape    first a hash from single hosts with single ports to services (service_hosts.h), which decides most packets:
+ *          a hit is final, as nothing is narrower, and so is a miss where the family has no other targets. Else a trie
+ *          (prefix_trie.h) from addresses to zones, one for each distinct prefix; a hash from (zone, single port) to
+ *          service; for zones with ranges a sorted array of disjoint ones.
+ * Memory   one allocation for the trie, one for the rest; at most about 3 MiB at SW_TARGETS_MAX, beside the trie.
  * Owner    who built it frees it, when no worker can hold it any more. Read by any number of threads.
  */
 #ifndef SW_CORE_SERVICE_TABLE_H
@@ -17,8 +18,25 @@
 #include "../packet.h"
 #include "allocator.h"
 #include "prefix_trie.h"
+#include "service_hosts.h"
 
-struct sw_service_table;
+struct sw_service_zone;
+struct sw_service_exact;
+struct sw_port_range;
+
+/* Opaque but for the functions below, which are here to be inlined. */
+struct sw_service_table {
+	struct sw_service_hosts hosts;
+	uint8_t has_wide[2]; /* by SW_TRIE_IPV4, SW_TRIE_IPV6: 1: there are targets that are no hosts with a single port */
+	uint32_t exact_shift; /* 32 - log2 of the number of slots */
+	uint32_t exact_mask;
+	const struct sw_service_zone *zones;
+	const struct sw_service_exact *exact;
+	const struct sw_port_range *ranges; /* of each zone: disjoint, sorted; values: services */
+	struct sw_prefix_trie trie;         /* values: zones */
+	size_t memory_bytes;
+	struct sw_allocator allocator;
+};
 
 /*
  * `targets`: as in a checked snapshot, in any order; read only during the call. `allocator`: NULL for malloc; copied.
@@ -29,8 +47,20 @@ int sw_service_table_build(const struct sw_target *targets, uint32_t count, cons
 void sw_service_table_free(struct sw_service_table *table); /* NULL is fine */
 size_t sw_service_table_bytes(const struct sw_service_table *table);
 
+/* What sw_service_table_lookup() asks when the hosts cannot tell: prefixes and ranges. */
+uint32_t sw_service_table_lookup_wide(
+    const struct sw_service_table *table, const struct sw_address *server, uint16_t port);
+
 /* `port` in host order. Service index, or SW_NONE: not protected. */
-uint32_t sw_service_table_lookup(const struct sw_service_table *table, const struct sw_address *server, uint16_t port);
+static inline uint32_t sw_service_table_lookup(
+    const struct sw_service_table *table, const struct sw_address *server, uint16_t port)
+{
+	const struct sw_service_host_key key = sw_service_host_key_of(server, port);
+	const uint32_t service = sw_service_host_find(&table->hosts, &key, sw_service_host_home(&table->hosts, &key));
+	if (service != SW_NONE || !table->has_wide[key.family])
+		return service;
+	return sw_service_table_lookup_wide(table, server, port);
+}
 
 /* service_out[i] for (*servers[i], ports[i]); ports in host order. count: at most SW_BURST. */
 void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,

@@ -96,6 +96,17 @@ static const struct {
         "10.0.0.1", 25, 6, true},
     {"::/0 has no IPv4", {{"::/0", 80, 80, 7}}, "10.0.0.1", 80, SW_NONE, false},
     {"0.0.0.0/0", {{"0.0.0.0/0", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
+    {"a host's single port in its own range", {{"fd00::1", 70, 90, 7}, {"fd00::1", 80, 80, 8}}, "fd00::1", 80, 8, true},
+    {"a host's range beats a prefix's single port", {{"fd00::/64", 80, 80, 7}, {"fd00::1", 70, 90, 8}}, "fd00::1", 80,
+        8, true},
+    {"a miss among IPv4 hosts does not ask IPv6", {{"10.0.0.1", 80, 80, 7}, {"::/0", 1, 65535, 8}}, "10.0.0.1", 81,
+        SW_NONE, true},
+    {"a miss among IPv6 hosts asks their prefixes", {{"fd00::1", 80, 80, 7}, {"::/0", 1, 65535, 8}}, "fd00::1", 81, 8,
+        true},
+    {"the first of two alike", {{"10.0.0.1", 80, 80, 7}, {"10.0.0.1", 80, 80, 8}}, "10.0.0.1", 80, 7, true},
+    {"nothing at 0.0.0.0 port 0", {{"10.0.0.1", 80, 80, 7}}, "0.0.0.0", 0, SW_NONE, false},
+    {"nothing at :: port 0", {{"fd00::1", 80, 80, 7}}, "::", 0, SW_NONE, false},
+    {"the last address and port", {{"255.255.255.255", 65535, 65535, 4095}}, "255.255.255.255", 65535, 4095, true},
     {"falls through past the IPv4 in between",
         {{"::/0", 80, 80, 7}, {"10.0.0.0/8", 80, 80, 6}, {"fd00::/8", 25, 25, 8}}, "fd00::1", 80, 7, true},
 };
@@ -174,6 +185,69 @@ static void random_targets_match_the_oracle(void **state)
 	}
 }
 
+/* ---- bursts of every length ------------------------------------------------------------------------------------- */
+
+/* Which targets a table has beside hosts with a single port. */
+enum mixture { HOSTS_ALONE, HOSTS_AND_WIDE_IPV4, HOSTS_AND_WIDE_IPV6, ALL_MIXED, MIXTURES };
+
+static struct sw_target random_target(uint64_t *seed, struct sw_address server, enum mixture mixture)
+{
+	const bool is_ipv4 = sw_address_is_ipv4(&server);
+	const bool may_be_wide = mixture == ALL_MIXED || mixture == (is_ipv4 ? HOSTS_AND_WIDE_IPV4 : HOSTS_AND_WIDE_IPV6);
+	struct sw_target t = {.server = {server, 128, {0}}, .service = random_below(seed, SW_SERVICES_MAX)};
+	t.port_first = t.port_last = (uint16_t)(1 + random_below(seed, 12));
+	if (may_be_wide && random_below(seed, 2))
+		t.port_last = (uint16_t)(t.port_first + random_below(seed, 6));
+	if (may_be_wide && random_below(seed, 2))
+		t.server.length = (uint8_t)(128 - random_below(seed, is_ipv4 ? 33 : 129));
+	t.server.address = sw_address_mask(server, t.server.length);
+	return t;
+}
+
+static void assert_burst(const struct sw_service_table *table, const struct sw_address *servers, const uint16_t *ports,
+    const uint32_t *want, unsigned int count)
+{
+	const struct sw_address *pointers[SW_BURST];
+	uint32_t got[SW_BURST + 1];
+	for (unsigned int i = 0; i < count; i++)
+		pointers[i] = &servers[i];
+	got[count] = 0x5ea3a11;
+	sw_service_table_lookup_burst(table, pointers, ports, count, got);
+	assert_memory_equal(got, want, count * sizeof(*want));
+	assert_int_equal(got[count], 0x5ea3a11); /* nothing behind the burst is written */
+}
+
+/* A few addresses, asked with few ports, so that hosts, ranges and prefixes meet; targets may stand there twice. */
+static void bursts_of_every_length_match_the_oracle(void **state)
+{
+	(void)state;
+	uint64_t seed = 16384;
+	for (unsigned int round = 0; round < 400; round++) {
+		enum { TARGETS = 120, ADDRESSES = 24, ASKED = 2 * SW_BURST };
+		struct sw_target targets[TARGETS];
+		struct sw_address addresses[ADDRESSES], servers[ASKED];
+		uint16_t ports[ASKED];
+		uint32_t want[ASKED];
+		const uint32_t count = random_below(&seed, TARGETS);
+		for (unsigned int i = 0; i < ADDRESSES; i++) /* two families and their neighbourhoods, by turns */
+			addresses[i] = i < 4 ? random_address(&seed, i & 1) : random_neighbour(&seed, addresses[i - 4], 20);
+		for (uint32_t i = 0; i < count; i++)
+			targets[i] = random_target(&seed, addresses[random_below(&seed, ADDRESSES)], round % MIXTURES);
+		struct sw_service_table *table = build(targets, count);
+		for (unsigned int i = 0; i < ASKED; i++) {
+			servers[i] = addresses[random_below(&seed, ADDRESSES)];
+			ports[i] = (uint16_t)random_below(&seed, 20);
+			want[i] = ask_oracle(targets, count, &servers[i], ports[i]);
+			assert_int_equal(sw_service_table_lookup(table, &servers[i], ports[i]), want[i]);
+		}
+		for (unsigned int length = 1; length <= SW_BURST; length++) {
+			const unsigned int at = random_below(&seed, ASKED - SW_BURST);
+			assert_burst(table, servers + at, ports + at, want + at, length);
+		}
+		sw_service_table_free(table);
+	}
+}
+
 /* As many targets as a snapshot may have, in the shapes that cost most: one zone of overlapping ranges, single ports.
  */
 static void capacity_of_the_box(void **state)
@@ -247,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_match_as_the_contract_says),
 		cmocka_unit_test(random_targets_match_the_oracle),
+		cmocka_unit_test(bursts_of_every_length_match_the_oracle),
 		cmocka_unit_test(capacity_of_the_box),
 		cmocka_unit_test(no_memory_is_an_error_and_no_leak),
 	};

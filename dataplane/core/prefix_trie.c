@@ -10,83 +10,138 @@ enum { SLOTS = 1 << SW_TRIE_STRIDE, LANES = 32, LINE = 64 };
 
 /* ---- lookup of a burst ------------------------------------------------------------------------------------------ */
 
-/* A leaf outside its node is prefetched and read when all lanes have come to their end. */
+/*
+ * A lookup that the root did not decide. The key is left-aligned and inverted: its first six bits are then 63 - slot,
+ * which is what sw_trie_step() shifts by.
+ */
 struct lane {
-	struct sw_trie_key key;
-	const uint32_t *leaf;
-	uint32_t at;
+	uint64_t high, low; /* low: IPv6 only */
+	uint32_t node;      /* and SW_TRIE_NODE or SW_TRIE_OUTSIDE */
 	uint32_t index;
 };
 
-static inline void shift_key(struct sw_trie_key *key, unsigned int bits)
+/* A leaf outside its node is prefetched and read when all lanes have come to their end. */
+struct late_leaf {
+	const uint32_t *leaf;
+	uint32_t index;
+};
+
+struct walk {
+	struct lane lanes[LANES]; /* those on their way, the first `count` */
+	struct late_leaf late[LANES];
+	unsigned int count, late_count;
+};
+
+static inline const struct sw_trie_node *node_of(const struct sw_prefix_trie *trie, uint32_t at)
 {
-	key->high = key->high << bits | key->low >> (64 - bits);
-	key->low <<= bits;
+	return &trie->nodes[at & ~SW_TRIE_NODE];
 }
 
-/* Like sw_trie_step(), but a leaf outside the node is only named. Returns SW_TRIE_NODE | next, or a value or 0. */
-static inline uint32_t step_lane(const struct sw_prefix_trie *trie, struct lane *lane)
+static inline void shift_key(struct lane *lane, unsigned int bits, bool is_ipv6)
 {
-	const struct sw_trie_node *node = &trie->nodes[lane->at & ~SW_TRIE_NODE];
-	const unsigned int slot = (unsigned int)(lane->key.high >> 58);
-	const uint64_t bit = 1ull << slot;
-	if (node->children & bit) {
-		const uint32_t next = node->child_base + (uint32_t)__builtin_popcountll(node->children & (bit - 1));
-		__builtin_prefetch(&trie->nodes[next]);
-		return SW_TRIE_NODE | next;
+	lane->high <<= bits;
+	if (is_ipv6) {
+		lane->high |= lane->low >> (64 - bits);
+		lane->low <<= bits;
 	}
-	const unsigned int run = (unsigned int)__builtin_popcountll(node->runs & ((bit << 1) - 1)) - 1;
-	if (__builtin_popcountll(node->runs) <= SW_TRIE_INLINE_RUNS)
-		return node->values[run];
-	lane->leaf = &trie->leaves[node->values[0] + run];
-	__builtin_prefetch(lane->leaf);
-	return 0;
 }
 
-static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
-    unsigned int count, uint32_t *values_out)
+/* sw_trie_step() for all lanes. Those that go on move up to the front. */
+static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w, uint32_t *values, bool is_ipv6)
 {
-	struct lane lanes[LANES];
-	struct lane *active[LANES];
-	const uint32_t *slots[LANES];
-	uint8_t bits[LANES];
-	unsigned int active_count = 0;
+	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < w->count; i++) {
+		struct lane lane = w->lanes[i];
+		const struct sw_trie_node *node = node_of(trie, lane.node);
+		const unsigned int shift = (unsigned int)(lane.high >> 58);
+		const uint64_t children = node->children << shift;
+		if (children >> 63) {
+			lane.node = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
+			__builtin_prefetch(node_of(trie, lane.node));
+			shift_key(&lane, SW_TRIE_STRIDE, is_ipv6);
+			w->lanes[left++] = lane;
+			continue;
+		}
+		const unsigned int run = (unsigned int)__builtin_popcountll(node->runs << shift) - 1;
+		if (!(node->child_base & SW_TRIE_OUTSIDE)) {
+			values[lane.index] = node->values[run];
+			continue;
+		}
+		const struct late_leaf late = {.leaf = &trie->leaves[node->values[0] + run], .index = lane.index};
+		__builtin_prefetch(late.leaf);
+		w->late[w->late_count++] = late;
+	}
+	w->count = left;
+}
+
+/* `node`: from a slot of the root. */
+static inline void enter_node(const struct sw_prefix_trie *trie, struct walk *w, const struct sw_address *address,
+    unsigned int index, uint32_t node, bool is_ipv6)
+{
+	struct lane *lane = &w->lanes[w->count++];
+
+	__builtin_prefetch(node_of(trie, node));
+	lane->index = index;
+	lane->node = node;
+	memcpy(&lane->high, address->bytes + (is_ipv6 ? 0 : 8), 8);
+	lane->high = ~__builtin_bswap64(lane->high);
+	if (is_ipv6) {
+		memcpy(&lane->low, address->bytes + 8, 8);
+		lane->low = ~__builtin_bswap64(lane->low);
+	}
+	shift_key(lane, trie->roots[is_ipv6 ? SW_TRIE_IPV6 : SW_TRIE_IPV4].bits + (is_ipv6 ? 0 : 32), is_ipv6);
+}
+
+static inline void walk_nodes(const struct sw_prefix_trie *trie, struct walk *w, uint32_t *values, bool is_ipv6)
+{
+	while (w->count)
+		step_lanes(trie, w, values, is_ipv6);
+	for (unsigned int k = 0; k < w->late_count; k++)
+		values[w->late[k].index] = *w->late[k].leaf;
+}
+
+/* slots[i]: of a root, prefetched. */
+static inline void find_slots(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
+    unsigned int count, const uint32_t **slots)
+{
+	const struct sw_trie_root ipv4 = trie->roots[SW_TRIE_IPV4], ipv6 = trie->roots[SW_TRIE_IPV6];
 
 	for (unsigned int i = 0; i < count; i++) {
-		unsigned int family;
-		lanes[i].key = sw_trie_key_of(addresses[i], &family);
-		const struct sw_trie_root *root = &trie->roots[family];
-		bits[i] = (uint8_t)root->bits;
-		slots[i] = &root->slots[lanes[i].key.high >> (64 - root->bits)];
+		uint64_t high, low;
+		memcpy(&high, addresses[i]->bytes, 8);
+		memcpy(&low, addresses[i]->bytes + 8, 8);
+		if (sw_trie_is_ipv4(high, low))
+			slots[i] = &ipv4.slots[__builtin_bswap32((uint32_t)(low >> 32)) >> ipv4.shift];
+		else
+			slots[i] = &ipv6.slots[__builtin_bswap32((uint32_t)high) >> ipv6.shift];
 		__builtin_prefetch(slots[i]);
 	}
+}
+
+/*
+ * Most sources of a flood are in no list, so what every address pays for is its slot alone. A node is prefetched as
+ * soon as its slot is there, while those of other lanes are still on their way.
+ */
+static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
+    unsigned int count, uint32_t *values)
+{
+	const uint32_t *slots[LANES];
+	struct walk ipv4, ipv6;
+
+	find_slots(trie, addresses, count, slots);
+	ipv4.count = ipv6.count = ipv4.late_count = ipv6.late_count = 0;
 	for (unsigned int i = 0; i < count; i++) {
-		struct lane *lane = &lanes[i];
-		lane->index = i;
-		lane->leaf = NULL;
-		lane->at = values_out[i] = *slots[i];
-		if (!(lane->at & SW_TRIE_NODE))
+		values[i] = *slots[i];
+		if (!(values[i] & SW_TRIE_NODE))
 			continue;
-		__builtin_prefetch(&trie->nodes[lane->at & ~SW_TRIE_NODE]);
-		shift_key(&lane->key, bits[i]);
-		active[active_count++] = lane;
+		if (slots[i] >= trie->roots[SW_TRIE_IPV6].slots) /* which lie behind those of IPv4 */
+			enter_node(trie, &ipv6, addresses[i], i, values[i], true);
+		else
+			enter_node(trie, &ipv4, addresses[i], i, values[i], false);
 	}
-	const unsigned int entered = active_count;
-	struct lane *walked[LANES];
-	memcpy(walked, active, sizeof(active[0]) * entered);
-	while (active_count) {
-		unsigned int left = 0;
-		for (unsigned int i = 0; i < active_count; i++) {
-			struct lane *lane = active[i];
-			lane->at = step_lane(trie, lane);
-			shift_key(&lane->key, SW_TRIE_STRIDE);
-			active[left] = lane;
-			left += lane->at >> 31;
-		}
-		active_count = left;
-	}
-	for (unsigned int i = 0; i < entered; i++)
-		values_out[walked[i]->index] = walked[i]->leaf ? *walked[i]->leaf : walked[i]->at;
+	walk_nodes(trie, &ipv4, values, false);
+	walk_nodes(trie, &ipv6, values, true);
 }
 
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
@@ -94,6 +149,10 @@ void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct
 {
 	if (trie->roots[SW_TRIE_IPV4].empty && trie->roots[SW_TRIE_IPV6].empty) {
 		memset(values_out, 0, count * sizeof(*values_out));
+		return;
+	}
+	if (count == 1) {
+		values_out[0] = sw_prefix_trie_lookup(trie, addresses[0]);
 		return;
 	}
 	for (; count > LANES; count -= LANES, addresses += LANES, values_out += LANES)
@@ -199,15 +258,17 @@ static int store_leaves(struct builder *b, const struct node_draft *draft, struc
 	for (unsigned int slot = 0; slot < SLOTS; slot++) {
 		if (draft->has_child & 1ull << slot || (count && runs[count - 1] == draft->values[slot]))
 			continue;
+		node->runs |= count ? 1ull << slot : 1; /* the first may begin early: only children lie before it */
 		runs[count++] = draft->values[slot];
-		node->runs |= 1ull << slot;
 	}
+	node->runs |= 1;
 	if (count <= SW_TRIE_INLINE_RUNS) {
 		memcpy(node->values, runs, count * sizeof(runs[0]));
 		return 0;
 	}
 	if (reserve((void **)&b->leaves, &b->leaf_room, b->leaf_count + count, sizeof(*b->leaves)))
 		return -ENOMEM;
+	node->child_base |= SW_TRIE_OUTSIDE;
 	node->values[0] = (uint32_t)b->leaf_count;
 	memcpy(b->leaves + b->leaf_count, runs, count * sizeof(runs[0]));
 	b->leaf_count += count;
@@ -250,7 +311,7 @@ static int build_single(struct builder *b, size_t at, const struct branch *branc
 			return error;
 		b->node_count++;
 		b->nodes[at] = (struct sw_trie_node){
-		    .children = 1ull << slot, .runs = slot ? 1 : 2, .child_base = (uint32_t)child, .values = {branch->value}};
+		    .children = 1ull << slot, .runs = 1, .child_base = (uint32_t)child, .values = {branch->value}};
 		at = child;
 	}
 	b->nodes[at] = last_of_single(b, branch, depth);
@@ -280,7 +341,7 @@ static int build_node(struct builder *b, size_t at, const struct branch *branch,
 		return error;
 	b->node_count += children;
 	node.children = draft.has_child;
-	node.child_base = (uint32_t)base;
+	node.child_base |= (uint32_t)base;
 	b->nodes[at] = node;
 
 	size_t child = base;
@@ -360,6 +421,7 @@ static int pack(struct sw_prefix_trie *trie, const struct builder *b, const stru
 	for (int family = 0; family < 2; family++) {
 		trie->roots[family].slots = memcpy(at, roots[family].slots, sizeof(uint32_t) << roots[family].bits);
 		trie->roots[family].bits = roots[family].bits;
+		trie->roots[family].shift = 32 - roots[family].bits;
 		at += root_bytes[family];
 	}
 	trie->leaves = (const uint32_t *)at;

@@ -9,10 +9,11 @@
  *   root[top bits]  = value, or SW_TRIE_NODE | node
  *   node (32 bytes, never across a cache line)
  *     children      bit s: slot s goes on at nodes[child_base + number of children before s]
- *     runs          bit s: a run of equal leaves begins at slot s (slots with children do not count)
- *     values[0..2]  the values of the runs; with more than three runs values[0] is where they begin in leaves[]
+ *     runs          bit s: a run of equal leaves begins at slot s (slots with children do not count); bit 0 is set
+ *     values[0..2]  the values of the runs; with SW_TRIE_OUTSIDE in child_base values[0] is their place in leaves[]
  *
- * IPv4 and IPv6 have a root each, and share nodes and leaves. No locks: read by any number of threads.
+ * IPv4 and IPv6 have a root each, IPv6's behind IPv4's, and share nodes and leaves. No locks: read by any number of
+ * threads.
  */
 #ifndef SW_CORE_PREFIX_TRIE_H
 #define SW_CORE_PREFIX_TRIE_H
@@ -21,7 +22,8 @@
 
 #include "../api/policy_snapshot.h"
 
-#define SW_TRIE_NODE 0x80000000u
+#define SW_TRIE_NODE    0x80000000u
+#define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
 
 enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
 
@@ -34,6 +36,7 @@ struct sw_trie_node {
 struct sw_trie_root {
 	const uint32_t *slots; /* [1 << bits] */
 	uint32_t bits;         /* 1 to 24 */
+	uint32_t shift;        /* 32 - bits: from the first 32 bits of a key to a slot */
 	uint32_t empty;        /* 1: every slot is 0 */
 };
 
@@ -50,14 +53,23 @@ struct sw_trie_key {
 	uint64_t high, low;
 };
 
+/*
+ * Is an address in ::ffff:0:0/96, that is, IPv4? `high`, `low`: its halves as they lie in memory. Little-endian
+ * machines only, as all that DPDK's PMDs here run on.
+ */
+static inline bool sw_trie_is_ipv4(uint64_t high, uint64_t low)
+{
+	return (high | (uint32_t)(low ^ 0xffff0000u)) == 0;
+}
+
 static inline struct sw_trie_key sw_trie_key_of(const struct sw_address *address, unsigned int *family)
 {
 	struct sw_trie_key key;
 	memcpy(&key.high, address->bytes, 8);
 	memcpy(&key.low, address->bytes + 8, 8);
-	key.high = __builtin_bswap64(key.high); /* little-endian machines only, as all that DPDK's PMDs here run on */
+	const bool ipv4 = sw_trie_is_ipv4(key.high, key.low);
+	key.high = __builtin_bswap64(key.high);
 	key.low = __builtin_bswap64(key.low);
-	const unsigned int ipv4 = key.high == 0 && key.low >> 32 == 0xffff;
 	if (ipv4) {
 		key.high = key.low << 32;
 		key.low = 0;
@@ -66,17 +78,17 @@ static inline struct sw_trie_key sw_trie_key_of(const struct sw_address *address
 	return key;
 }
 
-/* One node further: a value, or SW_TRIE_NODE | the next node. `slot`: the next 6 bits of the key. */
+/*
+ * One node further: a value, or SW_TRIE_NODE | the next node. `slot`: the next 6 bits of the key. Shifted left by
+ * 63 - slot, a word has the slot's own bit on top and nothing left that must not be counted.
+ */
 static inline uint32_t sw_trie_step(const struct sw_trie_node *node, const uint32_t *leaves, unsigned int slot)
 {
-	const uint64_t upto = 2ull << slot; /* 0 for slot 63, so that upto - 1 is all ones */
-	const uint64_t bit = 1ull << slot;
-	if (node->children & bit)
-		return SW_TRIE_NODE | (node->child_base + (uint32_t)__builtin_popcountll(node->children & (bit - 1)));
-	const unsigned int run = (unsigned int)__builtin_popcountll(node->runs & (upto - 1)) - 1;
-	if (__builtin_popcountll(node->runs) <= SW_TRIE_INLINE_RUNS)
-		return node->values[run];
-	return leaves[node->values[0] + run];
+	const uint64_t children = node->children << (63 - slot), runs = node->runs << (63 - slot);
+	if (children >> 63)
+		return SW_TRIE_NODE | (node->child_base + (uint32_t)__builtin_popcountll(children) - 1);
+	const unsigned int run = (unsigned int)__builtin_popcountll(runs) - 1;
+	return node->child_base & SW_TRIE_OUTSIDE ? leaves[node->values[0] + run] : node->values[run];
 }
 
 static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, const struct sw_address *address)
@@ -84,7 +96,7 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
 	unsigned int family;
 	struct sw_trie_key key = sw_trie_key_of(address, &family);
 	const struct sw_trie_root *root = &trie->roots[family];
-	uint32_t at = root->slots[key.high >> (64 - root->bits)];
+	uint32_t at = root->slots[key.high >> 32 >> root->shift];
 	unsigned int consumed = root->bits;
 	while (at & SW_TRIE_NODE) {
 		const unsigned int keep = consumed;
@@ -97,8 +109,8 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
 }
 
 /*
- * values_out[i]: value of *addresses[i]; any count. All lookups walk in step and each prefetches its next node, so
- * that the misses of a burst overlap.
+ * values_out[i]: value of *addresses[i]; any count. Those that the root does not decide walk in step and each
+ * prefetches its next node, so that the misses of a burst overlap.
  */
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
     unsigned int count, uint32_t *values_out);

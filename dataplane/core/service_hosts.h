@@ -50,13 +50,11 @@ struct sw_service_host_key {
 
 static inline struct sw_service_host_key sw_service_host_key_of(const struct sw_address *server, uint16_t port)
 {
-	const uint64_t mapped = 0xffff0000; /* the bytes 0, 0, 0xff, 0xff of ::ffff:0:0/96; little-endian, as the trie is */
 	struct sw_service_host_key key = {.tag = (uint32_t)port << 16};
 	memcpy(&key.high, server->bytes, 8);
 	memcpy(&key.low, server->bytes + 8, 8);
-	const uint64_t rest = key.low ^ mapped;
-	if ((key.high | (uint32_t)rest) == 0) {
-		key.low = rest | key.tag;
+	if (sw_trie_is_ipv4(key.high, key.low)) {
+		key.low = key.low >> 32 << 32 | key.tag;
 		key.family = SW_TRIE_IPV4;
 	} else {
 		key.family = SW_TRIE_IPV6;

@@ -265,6 +265,122 @@ static void capacity_of_the_box(void **state)
 	free(rules);
 }
 
+/* ---- the trie alone, in bursts of every length ------------------------------------------------------------------ */
+
+enum { LONGEST_BURST = 70, TRIE_PREFIXES = 4600 };
+
+static uint32_t longest_match(const struct sw_trie_prefix *prefixes, uint32_t count, const struct sw_address *address)
+{
+	const struct sw_trie_prefix *best = NULL;
+	for (uint32_t i = 0; i < count; i++)
+		if (sw_prefix_contains(&prefixes[i].prefix, address) &&
+			(!best || prefixes[i].prefix.length > best->prefix.length))
+			best = &prefixes[i];
+	return best ? best->value : 0;
+}
+
+static int compare_trie_prefixes(const void *left, const void *right)
+{
+	const struct sw_trie_prefix *a = left, *b = right;
+	return compare_prefixes(&a->prefix, &b->prefix);
+}
+
+static uint32_t sort_trie_prefixes(struct sw_trie_prefix *prefixes, uint32_t count)
+{
+	uint32_t kept = 0;
+	qsort(prefixes, count, sizeof(*prefixes), compare_trie_prefixes);
+	for (uint32_t i = 0; i < count; i++)
+		if (kept == 0 || compare_prefixes(&prefixes[kept - 1].prefix, &prefixes[i].prefix) != 0)
+			prefixes[kept++] = prefixes[i];
+	return kept;
+}
+
+/* An address of either family; `shape` 0: IPv4, 1: IPv6, 2: both, 3: IPv6 that surrounds IPv4 too. */
+static struct sw_address random_of_shape(uint64_t *seed, unsigned int shape)
+{
+	static const char *const around[] = {
+	    "::", "::1", "::fffe:a00:1", "::ffff:0:a00:1", "::1:0:0", "0.0.0.0", "255.0.0.1"};
+	if (shape == 3 && random_below(seed, 2))
+		return random_neighbour(seed, address_of(around[random_below(seed, 7)]), 40);
+	return random_address(seed, shape == 1 || (shape >= 2 && random_below(seed, 2)));
+}
+
+static void assert_trie_bursts(const struct sw_prefix_trie *trie, const struct sw_address *const *asked,
+    const uint32_t *want)
+{
+	for (unsigned int length = 1; length <= LONGEST_BURST; length++) {
+		const unsigned int at = length % 7; /* bursts begin anywhere in what is asked */
+		uint32_t got[LONGEST_BURST + 1];
+		got[length] = 0x5ea3a11;
+		sw_prefix_trie_lookup_burst(trie, asked + at, length, got);
+		assert_memory_equal(got, want + at, length * sizeof(*want));
+		assert_int_equal(got[length], 0x5ea3a11); /* nothing behind the burst is written */
+	}
+}
+
+static void ask_trie(uint64_t *seed, const struct sw_trie_prefix *prefixes, uint32_t count, unsigned int shape)
+{
+	enum { ASKED = LONGEST_BURST + 7 };
+	struct sw_prefix_trie trie;
+	struct sw_address addresses[ASKED];
+	const struct sw_address *pointers[ASKED];
+	uint32_t want[ASKED];
+	assert_int_equal(sw_prefix_trie_build(&trie, prefixes, count, NULL), 0);
+	for (unsigned int i = 0; i < ASKED; i++) {
+		addresses[i] = random_of_shape(seed, shape);
+		if (count && random_below(seed, 4))
+			addresses[i] = random_neighbour(seed, prefixes[random_below(seed, count)].prefix.address, 32);
+		pointers[i] = &addresses[i];
+		want[i] = longest_match(prefixes, count, &addresses[i]);
+		assert_int_equal(sw_prefix_trie_lookup(&trie, &addresses[i]), want[i]);
+	}
+	assert_trie_bursts(&trie, pointers, want);
+	sw_prefix_trie_free(&trie, NULL);
+}
+
+/* The counts make roots of each width: of 8, 14 and 20 bits. */
+static void trie_bursts_match_the_oracle(void **state)
+{
+	(void)state;
+	static const uint32_t counts[] = {0, 1, 3, 30, 64, 150, 800, TRIE_PREFIXES};
+	struct sw_trie_prefix *prefixes = calloc(TRIE_PREFIXES, sizeof(*prefixes));
+	uint64_t seed = 0x7121e;
+	assert_non_null(prefixes);
+	for (unsigned int round = 0; round < 160; round++) {
+		const unsigned int shape = round % 4;
+		const uint32_t wanted = counts[round / 4 % 8];
+		struct sw_address hub = random_of_shape(&seed, shape);
+		for (uint32_t i = 0; i < wanted; i++) {
+			if (random_below(&seed, 8) == 0)
+				hub = random_of_shape(&seed, shape);
+			const struct sw_address base = random_neighbour(&seed, hub, sw_address_is_ipv4(&hub) ? 32 : 128);
+			const uint8_t length = (uint8_t)(128 - random_below(&seed, sw_address_is_ipv4(&base) ? 33 : 129));
+			prefixes[i] = (struct sw_trie_prefix){
+			    .prefix = {sw_address_mask(base, length), length, {0}}, .value = 1 + random_below(&seed, 0x7fffffff)};
+		}
+		ask_trie(&seed, prefixes, sort_trie_prefixes(prefixes, wanted), shape);
+	}
+	free(prefixes);
+}
+
+/* All 64 slots of a node go on, or all but its last: where does the first run begin? */
+static void nodes_full_of_children(void **state)
+{
+	(void)state;
+	uint64_t seed = 64;
+	for (uint32_t children = 1; children <= 64; children++) {
+		struct sw_trie_prefix prefixes[65];
+		for (uint32_t i = 0; i < children; i++) {
+			const uint8_t four[4] = {10, (uint8_t)(i << 2), 0, 0};
+			prefixes[i + 1] = (struct sw_trie_prefix){
+			    .prefix = {sw_address_from_ipv4(four), SW_IPV4_MAPPED_BITS + 16, {0}}, .value = i + 2};
+		}
+		prefixes[0] = (struct sw_trie_prefix){.prefix = prefix_of("10.0.0.0/8"), .value = 1};
+		ask_trie(&seed, prefixes, children + 1, 0);
+		ask_trie(&seed, prefixes + 1, children, 0);
+	}
+}
+
 static void *refuse_after(void *context, size_t bytes, size_t alignment)
 {
 	int *left = context;
@@ -304,6 +420,8 @@ int main(void)
 		cmocka_unit_test(every_length_ends_where_it_should),
 		cmocka_unit_test(random_nested_sets_match_the_oracle),
 		cmocka_unit_test(capacity_of_the_box),
+		cmocka_unit_test(trie_bursts_match_the_oracle),
+		cmocka_unit_test(nodes_full_of_children),
 		cmocka_unit_test(no_memory_is_an_error_and_no_leak),
 	};
 	return cmocka_run_group_tests_name("prefix_table", tests, NULL, NULL);

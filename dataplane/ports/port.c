@@ -104,7 +104,7 @@ static int ask_ability(struct sw_end *e, unsigned int workers, char *error, size
 		return fail(result, error, error_bytes, "device %s", e->device);
 	e->ability = (struct sw_rss_ability){.side = (enum sw_side)e->side, .offloads = info.flow_type_rss_offloads,
 		.key_bytes = info.hash_key_size, .reta_entries = info.reta_size, .queues_max = info.max_rx_queues,
-		.single_queue = e->one_port_per_queue};
+		.single_queue = e->one_port_per_queue, .tcp_means_ports = sw_rss_tcp_means_ports(info.driver_name)};
 	if (!e->one_port_per_queue && (info.max_rx_queues < workers || info.max_tx_queues < workers))
 		return fail(-ENOSPC, error, error_bytes, "device %s has %u receive and %u transmit queues for %u workers",
 			e->device, info.max_rx_queues, info.max_tx_queues, workers);
@@ -166,7 +166,7 @@ static void fill_config(const struct sw_ports *ports, const struct sw_end *e, co
 		return;
 	const bool shards = ports->plan.decision == SW_SHARD_BY_NIC;
 	conf->rx_adv_conf.rss_conf.rss_hf =
-		shards ? ports->plan.hash[e->side] : sw_rss_spread_types(info->flow_type_rss_offloads);
+		shards ? sw_rss_types(&ports->plan, &e->ability) : sw_rss_spread_types(info->flow_type_rss_offloads);
 	if (conf->rx_adv_conf.rss_conf.rss_hf == 0)
 		return;
 	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -223,8 +223,9 @@ static int check_sharding(const struct sw_ports *ports, const struct sw_end *e, 
 	if (result)
 		return fail(result, error, error_bytes, "device %s: indirection table", e->device);
 	struct rte_eth_rss_conf conf = {0};
+	const uint64_t asked = sw_rss_types(&ports->plan, &e->ability);
 	result = rte_eth_dev_rss_hash_conf_get(port, &conf);
-	if (result == 0 && (conf.rss_hf & ports->plan.hash[e->side]) != ports->plan.hash[e->side])
+	if (result == 0 && (conf.rss_hf & asked) != asked)
 		result = -ENOTSUP;
 	if (result)
 		return fail(result, error, error_bytes,

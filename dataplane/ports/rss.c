@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rss.h"
 
+#include <string.h>
+
 #include <rte_ethdev.h>
 
 /* Frames that have to meet: TCP, and what carries no ports (fragments, ICMP errors). */
@@ -52,6 +54,16 @@ void sw_rss_plan_make(unsigned int workers, const struct sw_rss_ability *ports, 
 	out->decision = SW_SHARD_BY_NIC;
 	for (unsigned int side = 0; side < SW_SIDES; side++)
 		out->hash[side] = types | side_modifier((enum sw_side)side);
+}
+
+bool sw_rss_tcp_means_ports(const char *driver_name)
+{
+	return driver_name && strncmp(driver_name, "mlx5", 4) == 0;
+}
+
+uint64_t sw_rss_types(const struct sw_rss_plan *plan, const struct sw_rss_ability *port)
+{
+	return plan->hash[port->side] & ~(port->tcp_means_ports ? NEEDED_TYPES : 0);
 }
 
 uint64_t sw_rss_spread_types(uint64_t offloads)

@@ -26,6 +26,7 @@ struct sw_rss_ability {
 	uint32_t reta_entries;    /* reta_size */
 	uint32_t queues_max;
 	bool single_queue;        /* a port of one queue: frames reach whichever queue the sender chose (veth, AF_XDP) */
+	bool tcp_means_ports;     /* sw_rss_tcp_means_ports() */
 };
 
 enum sw_shard_decision {
@@ -38,11 +39,21 @@ struct sw_rss_plan {
 	enum sw_shard_decision decision;
 	const char *reason;       /* for a person: why hand-over */
 	unsigned int reason_port; /* which port stood in the way */
-	uint64_t hash[SW_SIDES];  /* RTE_ETH_RSS_* for ports of each side; 0: no RSS */
+	uint64_t hash[SW_SIDES];  /* RTE_ETH_RSS_* for ports of each side; 0: no RSS. sw_rss_types() has a port's own */
 };
 
 void sw_rss_plan_make(unsigned int workers, const struct sw_rss_ability *ports, unsigned int port_count,
 	struct sw_rss_plan *out);
+
+/*
+ * Does the driver hash the TCP ports as soon as a type with TCP in it is asked for, "one address alone" or not? Most
+ * (i40e, ice, iavf) leave the ports out then, and need such a type to hash TCP at all. mlx5 takes them in
+ * (mlx5_flow_dv.c of DPDK 22.11, flow_dv_hashfields_set()), and its types of IP hold TCP already.
+ */
+bool sw_rss_tcp_means_ports(const char *driver_name);
+
+/* What one of the ports that the plan was made for is to be asked, where it says SW_SHARD_BY_NIC. */
+uint64_t sw_rss_types(const struct sw_rss_plan *plan, const struct sw_rss_ability *port);
 
 /* RSS types for spreading alone, where sharding is done by hand-over. */
 uint64_t sw_rss_spread_types(uint64_t offloads);

@@ -52,6 +52,26 @@ static void test_types_are_those_that_all_have(void **state)
 	assert_false(plan.hash[SW_INSIDE] & RTE_ETH_RSS_FRAG_IPV4);
 }
 
+/* Two connections of a client must not part there either, and TCP must be hashed at all everywhere else. */
+static void test_a_driver_that_takes_ports_in_is_not_asked_for_tcp(void **state)
+{
+	(void)state;
+	struct sw_rss_ability ports[2] = {able(SW_OUTSIDE), able(SW_INSIDE)};
+	const uint64_t tcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+	struct sw_rss_plan plan;
+	ports[1].tcp_means_ports = sw_rss_tcp_means_ports("mlx5_pci");
+	ports[0].tcp_means_ports = sw_rss_tcp_means_ports("net_ice");
+	assert_false(sw_rss_tcp_means_ports(NULL));
+	sw_rss_plan_make(4, ports, 2, &plan);
+	assert_int_equal(plan.decision, SW_SHARD_BY_NIC);
+	assert_int_equal(sw_rss_types(&plan, &ports[0]), plan.hash[SW_OUTSIDE]);
+	assert_int_equal(sw_rss_types(&plan, &ports[0]) & tcp, tcp);
+	assert_int_equal(sw_rss_types(&plan, &ports[1]), plan.hash[SW_INSIDE] & ~tcp);
+	assert_true(sw_rss_types(&plan, &ports[1]) & RTE_ETH_RSS_IPV4);
+	assert_true(sw_rss_types(&plan, &ports[1]) & RTE_ETH_RSS_IPV6);
+	assert_true(sw_rss_types(&plan, &ports[1]) & RTE_ETH_RSS_L3_DST_ONLY);
+}
+
 static void test_each_inability_is_found_and_named(void **state)
 {
 	(void)state;
@@ -116,6 +136,7 @@ int main(void)
 		cmocka_unit_test(test_one_worker_asks_nothing_of_a_nic),
 		cmocka_unit_test(test_able_nics_shard),
 		cmocka_unit_test(test_types_are_those_that_all_have),
+		cmocka_unit_test(test_a_driver_that_takes_ports_in_is_not_asked_for_tcp),
 		cmocka_unit_test(test_each_inability_is_found_and_named),
 		cmocka_unit_test(test_key_does_not_care_where_an_address_stands),
 		cmocka_unit_test(test_bad_secrets_still_spread),

@@ -11,6 +11,7 @@
 
 #include "idle.h"
 #include "log.h"
+#include "offload.h"
 
 enum { TEXT_BYTES = SW_DEVICE_BYTES + 64, PCI_MTU = 2000 };
 
@@ -159,9 +160,11 @@ static void fill_config(const struct sw_ports *ports, const struct sw_end *e, co
 	unsigned int queues, uint8_t *key, struct rte_eth_conf *conf)
 {
 	memset(conf, 0, sizeof(*conf));
-	if (e->kind == SW_DEVICE_PCI)
+	if (e->kind == SW_DEVICE_PCI) {
 		/* Room for two VLAN tags behind a full frame, whichever way the driver counts. */
 		conf->rxmode.mtu = info->max_mtu < PCI_MTU ? info->max_mtu : PCI_MTU;
+		conf->rxmode.offloads = sw_rx_checksum_offloads(info->rx_offload_capa);
+	}
 	if (queues == 1)
 		return;
 	const bool shards = ports->plan.decision == SW_SHARD_BY_NIC;
@@ -258,6 +261,8 @@ static int start_port(struct sw_ports *ports, struct sw_end *e, struct sw_box *b
 	result = rte_eth_promiscuous_enable(port);
 	if (result && result != -ENOTSUP)
 		sw_log(SW_LOG_WARNING, "device %s: promiscuous mode: %s", e->device, rte_strerror(-result));
+	if (e->kind == SW_DEVICE_PCI)
+		sw_log(SW_LOG_NOTICE, "device %s: the NIC checks %s", e->device, sw_rx_checksum_text(conf.rxmode.offloads));
 	if (queues > 1 && ports->plan.decision == SW_SHARD_BY_NIC)
 		return check_sharding(ports, e, port, error, error_bytes);
 	return 0;

@@ -16,7 +16,7 @@
 
 #include "api/policy_snapshot.h"
 
-enum { SW_RSS_KEY_MAX = 64 };
+enum { SW_RSS_KEY_MAX = 64, SW_RSS_RETA_MAX = 2048 };
 
 /* Of one port, as rte_eth_dev_info_get() gives them. */
 struct sw_rss_ability {

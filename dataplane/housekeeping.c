@@ -73,6 +73,8 @@ static void adopt(struct sw_housekeeping *h, struct sw_policy *policy)
 	h->wire_entries = entries_used(policy);
 	sw_box_adopt_policy(h->box, policy);
 	sw_services_tick(&h->services, policy, clock_ns(CLOCK_MONOTONIC), rte_rdtsc());
+	if (h->ports)
+		sw_ports_say_steering(h->ports);
 	if (before)
 		retire(h, before);
 }
@@ -160,8 +162,9 @@ static void show_ports(struct sw_housekeeping *h)
 {
 	if (!h->ports || h->ticks % SW_PORTS_EVERY)
 		return;
-	sw_ports_update(h->ports, h->box->shared.region, h->ticks % SW_LINKS_EVERY == 0);
-	if (h->limits.wire && !h->publishing) { /* the publisher has the wire to itself */
+	if (!h->ports->steers || !h->publishing) /* the publisher has NICs that steer, and the wire, to itself */
+		sw_ports_update(h->ports, h->box->shared.region, h->ticks % SW_LINKS_EVERY == 0);
+	if (h->limits.wire && !h->publishing) {
 		show_wire(h);
 		show_wire_entries(h);
 	}

@@ -224,7 +224,7 @@ static int open_box(struct program *p)
 static int open_housekeeping(struct program *p)
 {
 	const struct sw_publish_limits limits = {.boot = p->boot, .links = p->links, .link_count = p->link_count,
-		.tsc_hz = p->box.shared.tsc_hz, .wire = p->wire};
+		.tsc_hz = p->box.shared.tsc_hz, .wire = p->wire, .ports = &p->ports};
 	struct sw_policy *policy;
 	if (sw_publish_build(p->snapshot, p->snapshot_bytes, &limits, &policy, p->error, sizeof(p->error)) != SW_REPLY_OK)
 		return -EINVAL;

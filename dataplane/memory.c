@@ -16,7 +16,7 @@
 enum {
 	EAL_BASE_MIB = 48,        /* heap bookkeeping, logs, drivers; measured 20 to 30 */
 	DESCRIPTOR_BYTES = 128,   /* of a NIC queue: descriptor and software ring; generous */
-	PORT_BYTES = 2 << 20,     /* a driver's own state */
+	PORT_BYTES = 2 << 20,     /* a driver's own state, and the descriptors of a SYN queue where there is one */
 };
 
 uint32_t sw_mbufs_needed(const struct sw_boot *boot, uint32_t links)

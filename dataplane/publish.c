@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/snapshot_check.h"
+#include "ports/port.h"
 #include "wire/wire.h"
 
 static enum sw_reply_status refuse(char *text, size_t text_bytes, const char *why)
@@ -91,6 +92,8 @@ enum sw_reply_status sw_publish_build(const void *snapshot, uint64_t bytes, cons
 			return SW_REPLY_REFUSED;
 		}
 	}
+	if (limits->ports)
+		sw_ports_steer(limits->ports, (*out)->snapshot);
 	uint32_t link_count;
 	const struct sw_link *links = sw_snapshot_links(snapshot, &link_count);
 	const char *field = sw_boot_difference(limits->boot, limits->links, limits->link_count,

@@ -3,7 +3,8 @@
  * A snapshot on its way into force. A large one takes some 100 ms to check and build, and the decision to arm must
  * not wait for it, so a thread of its own does that; housekeeping then puts the result in force.
  *
- * Thread   begin, done and finish: housekeeping. While a job runs, nobody else may touch `wire`.
+ * Thread   begin, done and finish: housekeeping. While a job runs, nobody else may touch `wire`, nor those of
+ *          `ports` that steer.
  */
 #ifndef SW_PUBLISH_H
 #define SW_PUBLISH_H
@@ -13,6 +14,7 @@
 #include "api/messages.h"
 #include "policy.h"
 
+struct sw_ports;
 struct sw_wire;
 
 /* What a snapshot has to fit into: the boot section and links that this process started with. */
@@ -21,7 +23,8 @@ struct sw_publish_limits {
 	const struct sw_link *links;
 	uint32_t link_count;
 	uint64_t tsc_hz;
-	struct sw_wire *wire; /* NULL: no AF_XDP ports */
+	struct sw_wire *wire;   /* NULL: no AF_XDP ports */
+	struct sw_ports *ports; /* NULL: none whose NIC could steer (tests) */
 };
 
 struct sw_publish_job {

@@ -20,20 +20,25 @@ struct loop {
 	uint64_t spin_cycles, idle_since_tsc;
 };
 
-static unsigned int receive(struct sw_worker *w)
+static unsigned int receive_from(struct sw_worker *w, const struct sw_queue *q, unsigned int link, enum sw_side side)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
+	const uint16_t count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
+	if (count)
+		sw_pipeline_burst(w, mbufs, count, link, side, false);
+	return count;
+}
+
+/* SYNs last: what a flood fills, connections do not wait behind. */
+static unsigned int receive(struct sw_worker *w)
+{
 	unsigned int all = 0;
-	for (unsigned int link = 0; link < w->shared->links; link++) {
-		for (unsigned int side = 0; side < SW_SIDES; side++) {
-			const struct sw_queue *q = &w->queues[link][side];
-			const uint16_t count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
-			if (count == 0)
-				continue;
-			sw_pipeline_burst(w, mbufs, count, link, (enum sw_side)side, false);
-			all += count;
-		}
-	}
+	for (unsigned int link = 0; link < w->shared->links; link++)
+		for (unsigned int side = 0; side < SW_SIDES; side++)
+			all += receive_from(w, &w->queues[link][side], link, (enum sw_side)side);
+	for (unsigned int link = 0; link < w->shared->links; link++)
+		if (w->syn_queues[link].queue_id != SW_NO_QUEUE)
+			all += receive_from(w, &w->syn_queues[link], link, SW_OUTSIDE);
 	return all;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A worker: one lcore, one queue of every port, and all state of the clients that belong to it. Nothing in here is
+ * A worker: one lcore, its queues of every port, and all state of the clients that belong to it. Nothing in here is
  * written by another core, except the two rings, which are made for that.
  */
 #ifndef SW_WORKER_H
@@ -92,8 +92,9 @@ struct sw_transmit {
 	struct rte_mbuf *mbufs[SW_TRANSMIT_MAX];
 };
 
+enum { SW_NO_QUEUE = 0xffff };
 struct sw_queue {
-	uint16_t port_id, queue_id; /* DPDK's */
+	uint16_t port_id, queue_id; /* DPDK's; SW_NO_QUEUE: there is none */
 };
 
 /* A held packet; the array belongs to the worker, the free ones are chained. */
@@ -122,6 +123,7 @@ struct sw_worker {
 
 	/* Input and output. */
 	struct sw_queue queues[SW_LINKS_MAX][SW_SIDES];
+	struct sw_queue syn_queues[SW_LINKS_MAX]; /* outside; where the NIC sorts services' SYNs out (ports/steering.h) */
 	struct sw_transmit *transmit;         /* [links * SW_SIDES] */
 	struct rte_ring *handover[SW_WORKERS_MAX]; /* [other]: from this worker to the other; rings of struct rte_mbuf * */
 	struct rte_ring *handed[SW_WORKERS_MAX];   /* [other]: from the other to this one */

@@ -176,7 +176,8 @@ static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_
 	w->idle = &box->idles[id];
 	w->idles = box->idles;
 	memset(w->port_ends, 0xff, sizeof(w->port_ends));
-	memset(w->queues, 0xff, sizeof(w->queues));
+	memset(w->queues, 0xff, sizeof(w->queues)); /* SW_NO_QUEUE */
+	memset(w->syn_queues, 0xff, sizeof(w->syn_queues));
 	init_tables(box, w);
 	point_at_counters(w, box->shared.region);
 	w->events = make_ring("event", id, id, sizeof(struct sw_event), SW_EVENT_RING);

@@ -11,7 +11,9 @@
 
 #include "idle.h"
 #include "log.h"
+#include "memory.h"
 #include "offload.h"
+#include "steering.h"
 
 enum { TEXT_BYTES = SW_DEVICE_BYTES + 64, PCI_MTU = 2000 };
 
@@ -156,8 +158,18 @@ static uint32_t power_of_two(uint32_t n)
 	return n <= 1 ? 1 : 1u << (32 - __builtin_clz(n - 1));
 }
 
+static bool shards(const struct sw_ports *ports)
+{
+	return ports->plan.decision == SW_SHARD_BY_NIC;
+}
+
+static uint64_t hash_types(const struct sw_ports *ports, const struct sw_end *e)
+{
+	return shards(ports) ? sw_rss_types(&ports->plan, &e->ability) : sw_rss_spread_types(e->ability.offloads);
+}
+
 static void fill_config(const struct sw_ports *ports, const struct sw_end *e, const struct rte_eth_dev_info *info,
-	unsigned int queues, uint8_t *key, struct rte_eth_conf *conf)
+	unsigned int rx_queues, uint8_t *key, struct rte_eth_conf *conf)
 {
 	memset(conf, 0, sizeof(*conf));
 	if (e->kind == SW_DEVICE_PCI) {
@@ -165,22 +177,31 @@ static void fill_config(const struct sw_ports *ports, const struct sw_end *e, co
 		conf->rxmode.mtu = info->max_mtu < PCI_MTU ? info->max_mtu : PCI_MTU;
 		conf->rxmode.offloads = sw_rx_checksum_offloads(info->rx_offload_capa);
 	}
-	if (queues == 1)
+	if (rx_queues == 1)
 		return;
-	const bool shards = ports->plan.decision == SW_SHARD_BY_NIC;
-	conf->rx_adv_conf.rss_conf.rss_hf =
-		shards ? sw_rss_types(&ports->plan, &e->ability) : sw_rss_spread_types(info->flow_type_rss_offloads);
+	conf->rx_adv_conf.rss_conf.rss_hf = hash_types(ports, e);
 	if (conf->rx_adv_conf.rss_conf.rss_hf == 0)
 		return;
 	conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	if (shards) {
+	if (shards(ports)) {
 		conf->rx_adv_conf.rss_conf.rss_key = key;
 		conf->rx_adv_conf.rss_conf.rss_key_len = (uint8_t)info->hash_key_size;
 	}
 }
 
-static int set_up_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box *box, unsigned int first_worker,
-	unsigned int queues, char *error, size_t error_bytes)
+/* Receive queue q and, where there are SYN queues, queue n + q: both fill worker q's buffers. */
+static int set_up_receive(uint16_t port, unsigned int q, unsigned int queues, unsigned int rx_queues,
+	uint16_t descriptors, struct rte_mempool *pool)
+{
+	int result = 0;
+	for (; q < rx_queues && result == 0; q += queues)
+		result = rte_eth_rx_queue_setup(port, (uint16_t)q, descriptors, (unsigned int)rte_eth_dev_socket_id(port), NULL,
+			pool);
+	return result;
+}
+
+static int set_up_queues(struct sw_end *e, struct sw_box *box, unsigned int first_worker, unsigned int queues,
+	unsigned int rx_queues, char *error, size_t error_bytes)
 {
 	const uint16_t port = e->port_ids[first_worker];
 	uint16_t rx = (uint16_t)power_of_two(box->boot.rx_descriptors);
@@ -193,7 +214,7 @@ static int set_up_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box
 		struct sw_fd_set before, after;
 		const int socket = rte_eth_dev_socket_id(port);
 		sw_xdp_sockets(&before);
-		result = rte_eth_rx_queue_setup(port, (uint16_t)q, rx, (unsigned int)socket, NULL, w->pool);
+		result = set_up_receive(port, q, queues, rx_queues, rx, w->pool);
 		if (result)
 			return fail(result, error, error_bytes, "device %s: receive queue of worker %u", e->device, w->id);
 		if (e->kind == SW_DEVICE_INTERFACE) {
@@ -204,17 +225,16 @@ static int set_up_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box
 		if (result)
 			return fail(result, error, error_bytes, "device %s: transmit queue of worker %u", e->device, w->id);
 	}
-	(void)ports;
 	return 0;
 }
 
-/* Every entry of the table by the one rule, and what the NIC then says of its hash must be what was asked. */
-static int check_sharding(const struct sw_ports *ports, const struct sw_end *e, uint16_t port, char *error,
+/* Every entry of the table by the one rule; none names a SYN queue. */
+static int write_table(const struct sw_ports *ports, const struct sw_end *e, uint16_t port, char *error,
 	size_t error_bytes)
 {
-	struct rte_eth_rss_reta_entry64 reta[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE * 4];
+	struct rte_eth_rss_reta_entry64 reta[SW_RSS_RETA_MAX / RTE_ETH_RETA_GROUP_SIZE];
 	const uint32_t entries = e->ability.reta_entries;
-	if (entries > sizeof(reta) / sizeof(reta[0]) * RTE_ETH_RETA_GROUP_SIZE)
+	if (entries > SW_RSS_RETA_MAX)
 		return fail(-E2BIG, error, error_bytes, "device %s: indirection table of %u entries", e->device, entries);
 	memset(reta, 0, sizeof(reta));
 	for (uint32_t i = 0; i < entries; i++) {
@@ -222,12 +242,17 @@ static int check_sharding(const struct sw_ports *ports, const struct sw_end *e, 
 		reta[i / RTE_ETH_RETA_GROUP_SIZE].reta[i % RTE_ETH_RETA_GROUP_SIZE] =
 			(uint16_t)sw_rss_reta_queue(i, ports->workers);
 	}
-	int result = rte_eth_dev_rss_reta_update(port, reta, (uint16_t)entries);
-	if (result)
-		return fail(result, error, error_bytes, "device %s: indirection table", e->device);
+	const int result = rte_eth_dev_rss_reta_update(port, reta, (uint16_t)entries);
+	return result ? fail(result, error, error_bytes, "device %s: indirection table", e->device) : 0;
+}
+
+/* What the NIC says of its hash must be what was asked. */
+static int check_hash(const struct sw_ports *ports, const struct sw_end *e, uint16_t port, char *error,
+	size_t error_bytes)
+{
 	struct rte_eth_rss_conf conf = {0};
-	const uint64_t asked = sw_rss_types(&ports->plan, &e->ability);
-	result = rte_eth_dev_rss_hash_conf_get(port, &conf);
+	const uint64_t asked = hash_types(ports, e);
+	int result = rte_eth_dev_rss_hash_conf_get(port, &conf);
 	if (result == 0 && (conf.rss_hf & asked) != asked)
 		result = -ENOTSUP;
 	if (result)
@@ -236,8 +261,9 @@ static int check_sharding(const struct sw_ports *ports, const struct sw_end *e, 
 	return 0;
 }
 
-static int start_port(struct sw_ports *ports, struct sw_end *e, struct sw_box *box, unsigned int first_worker,
-	unsigned int queues, char *error, size_t error_bytes)
+/* Ready to receive, with `queues` transmit and `rx_queues` receive queues. It may be called again with others. */
+static int run_port(struct sw_ports *ports, struct sw_end *e, struct sw_box *box, unsigned int first_worker,
+	unsigned int queues, unsigned int rx_queues, char *error, size_t error_bytes)
 {
 	const uint16_t port = e->port_ids[first_worker];
 	uint8_t key[SW_RSS_KEY_MAX];
@@ -247,24 +273,76 @@ static int start_port(struct sw_ports *ports, struct sw_end *e, struct sw_box *b
 	if (result)
 		return fail(result, error, error_bytes, "device %s", e->device);
 	sw_rss_key(box->shared.shard_key, key, sizeof(key));
-	fill_config(ports, e, &info, queues, key, &conf);
-	result = rte_eth_dev_configure(port, (uint16_t)queues, (uint16_t)queues, &conf);
+	fill_config(ports, e, &info, rx_queues, key, &conf);
+	result = rte_eth_dev_configure(port, (uint16_t)rx_queues, (uint16_t)queues, &conf);
 	if (result)
-		return fail(result, error, error_bytes, "device %s: %u queues", e->device, queues);
-	result = set_up_queues(ports, e, box, first_worker, queues, error, error_bytes);
+		return fail(result, error, error_bytes, "device %s: %u queues", e->device, rx_queues);
+	result = set_up_queues(e, box, first_worker, queues, rx_queues, error, error_bytes);
 	if (result)
 		return result;
 	result = rte_eth_dev_start(port);
 	if (result)
 		return fail(result, error, error_bytes, "device %s does not start", e->device);
 	ports->started[port] = true;
+	e->rx_offloads = conf.rxmode.offloads;
+	if (rx_queues > queues || (queues > 1 && shards(ports)))
+		result = write_table(ports, e, port, error, error_bytes);
+	if (result == 0 && queues > 1 && shards(ports))
+		result = check_hash(ports, e, port, error, error_bytes);
+	return result;
+}
+
+/* Twice the queues, and rules that use them. On failure the port is stopped, and as good as new. */
+static int try_syn_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box *box, char *error, size_t error_bytes)
+{
+	const uint16_t port = e->port_ids[0];
+	uint8_t key[SW_RSS_KEY_MAX];
+	sw_rss_key(box->shared.shard_key, key, sizeof(key));
+	int result = run_port(ports, e, box, 0, ports->workers, 2 * ports->workers, error, error_bytes);
+	if (result == 0)
+		result = sw_steered_open(port, ports->workers, &e->ability, hash_types(ports, e), shards(ports) ? key : NULL,
+			&e->steered, error, error_bytes);
+	if (result && ports->started[port]) {
+		(void)rte_eth_dev_stop(port);
+		ports->started[port] = false;
+	}
+	return result;
+}
+
+/* Says what became of it: nobody would see the difference before the next flood. */
+static bool start_with_syn_queues(struct sw_ports *ports, struct sw_end *e, struct sw_box *box)
+{
+	char error[512];
+	const uint32_t needed = sw_mbufs_needed(&box->boot, box->link_count);
+	const uint32_t left = box->boot.mbufs > needed ? box->boot.mbufs - needed : 0;
+	const char *why_not = sw_steering_why_not(ports->workers, &e->ability, true, left,
+		box->link_count * power_of_two(box->boot.rx_descriptors));
+	if (!why_not && try_syn_queues(ports, e, box, error, sizeof(error)))
+		why_not = error;
+	if (why_not)
+		sw_log(SW_LOG_NOTICE, "device %s: SYNs share the other packets' queues: %s", e->device, why_not);
+	else
+		sw_log(SW_LOG_NOTICE, "device %s: SYNs of services get queues of their own, %u to %u", e->device,
+			ports->workers, 2 * ports->workers - 1);
+	ports->steers |= !why_not;
+	return !why_not;
+}
+
+static int start_port(struct sw_ports *ports, struct sw_end *e, struct sw_box *box, unsigned int first_worker,
+	unsigned int queues, char *error, size_t error_bytes)
+{
+	const uint16_t port = e->port_ids[first_worker];
+	const bool is_pci = e->kind == SW_DEVICE_PCI; /* elsewhere the XDP program steers, or nobody */
+	int result = 0;
+	if (!is_pci || e->side != SW_OUTSIDE || !start_with_syn_queues(ports, e, box))
+		result = run_port(ports, e, box, first_worker, queues, queues, error, error_bytes);
+	if (result)
+		return result;
 	result = rte_eth_promiscuous_enable(port);
 	if (result && result != -ENOTSUP)
 		sw_log(SW_LOG_WARNING, "device %s: promiscuous mode: %s", e->device, rte_strerror(-result));
-	if (e->kind == SW_DEVICE_PCI)
-		sw_log(SW_LOG_NOTICE, "device %s: the NIC checks %s", e->device, sw_rx_checksum_text(conf.rxmode.offloads));
-	if (queues > 1 && ports->plan.decision == SW_SHARD_BY_NIC)
-		return check_sharding(ports, e, port, error, error_bytes);
+	if (is_pci)
+		sw_log(SW_LOG_NOTICE, "device %s: the NIC checks %s", e->device, sw_rx_checksum_text(e->rx_offloads));
 	return 0;
 }
 
@@ -276,6 +354,9 @@ static void give_to_workers(const struct sw_ports *ports, struct sw_box *box)
 			const struct sw_end *e = &ports->ends[end];
 			w->queues[end / SW_SIDES][end % SW_SIDES] = (struct sw_queue){
 				.port_id = e->port_ids[i], .queue_id = (uint16_t)(e->one_port_per_queue ? 0 : i)};
+			if (e->steered)
+				w->syn_queues[end / SW_SIDES] = (struct sw_queue){
+					.port_id = e->port_ids[i], .queue_id = (uint16_t)(ports->workers + i)};
 			for (unsigned int q = 0; q < ports->workers; q++)
 				w->port_ends[e->port_ids[q]] = (uint8_t)end;
 			if (e->sockets[i] >= 0)
@@ -298,7 +379,7 @@ int sw_ports_start(struct sw_ports *ports, struct sw_box *box, char *error, size
 		}
 		struct sw_port_state *state = &sw_region_ports_rw(box->shared.region)[end];
 		state->xdp = e->kind == SW_DEVICE_INTERFACE;
-		state->rss = ports->plan.decision == SW_SHARD_BY_NIC;
+		state->rss = shards(ports);
 	}
 	give_to_workers(ports, box);
 	return 0;
@@ -356,6 +437,10 @@ void sw_ports_update(const struct sw_ports *ports, struct sw_region *region, boo
 void sw_ports_close(struct sw_ports *ports)
 {
 	sw_xdp_quiet_end();
+	for (unsigned int end = 0; end < ports->end_count; end++) {
+		sw_steered_close(ports->ends[end].steered);
+		ports->ends[end].steered = NULL;
+	}
 	for (uint16_t port = 0; port < RTE_MAX_ETHPORTS; port++) {
 		if (!ports->started[port])
 			continue;

@@ -2,10 +2,12 @@
 /*
  * The ends of the links as DPDK ports. A PCI device is one port with a queue for each worker, and so is an AF_XDP
  * interface that has as many channels. One that has not (net_af_xdp sees a single one in a veth), and a vdev string
- * with "%q" in it, becomes a port of one queue for each worker.
+ * with "%q" in it, becomes a port of one queue for each worker. An outside PCI device has a second one for each worker
+ * where its driver takes the rules of steering.h: the SYN queues.
  *
  * Order    sw_wire_open(), rte_eal_init(), sw_ports_probe(), sw_box_open(), sw_ports_start(); sw_ports_close() last.
- * Thread   main. sw_ports_update(): housekeeping.
+ * Thread   main. sw_ports_update(), sw_ports_say_steering(): housekeeping. sw_ports_steer(): the publisher, or main.
+ *          A port's driver is asked by one thread at a time, so housekeeping leaves ports that steer alone meanwhile.
  * Errors   0, or -errno with a text.
  */
 #ifndef SW_PORT_H
@@ -13,6 +15,8 @@
 
 #include "rss.h"
 #include "worker_state.h"
+
+struct sw_steered;
 
 struct sw_end {
 	uint8_t kind;                          /* enum sw_device_kind */
@@ -22,6 +26,8 @@ struct sw_end {
 	uint16_t port_ids[SW_WORKERS_MAX];     /* by worker; all the same unless one_port_per_queue */
 	int sockets[SW_WORKERS_MAX];           /* AF_XDP; -1: none */
 	struct sw_rss_ability ability;
+	uint64_t rx_offloads;                  /* what the port was told to do: RTE_ETH_RX_OFFLOAD_* */
+	struct sw_steered *steered;            /* the rules in the NIC; NULL: no SYN queues */
 };
 
 struct sw_ports {
@@ -30,6 +36,11 @@ struct sw_ports {
 	bool started[RTE_MAX_ETHPORTS];
 	struct sw_rss_plan plan;
 	bool any_xdp;            /* pools have to be packed */
+	bool steers;             /* some end has SYN queues */
+	/* Of the last policy steered: services without rules, having too many, and the name of the first. */
+	unsigned int unsteered_services;
+	bool unsteered_news;
+	char unsteered_name[SW_NAME_BYTES];
 };
 
 /* Makes the vdevs, finds every port, decides how clients are sharded. */
@@ -43,6 +54,26 @@ int sw_ports_start(struct sw_ports *ports, struct sw_box *box, char *error, size
 void sw_ports_update(const struct sw_ports *ports, struct sw_region *region, bool links_too);
 
 void sw_ports_close(struct sw_ports *ports);
+
+/* ---- port_steering.c: SYN queues --------------------------------------------------------------------------------- */
+
+/*
+ * Puts a checked snapshot's rules in place of those of the one before, in every port that has SYN queues. What a
+ * driver refuses is left out: the policy is in force all the same. Slow: a call of the driver for each rule that
+ * differs.
+ */
+void sw_ports_steer(struct sw_ports *ports, const void *snapshot);
+/* Logs what the last sw_ports_steer() came to, if it changed anything. */
+void sw_ports_say_steering(const struct sw_ports *ports);
+
+/*
+ * For port.c. Asks a started port that has SYN queues whether its driver takes rules; `types` and `key` as for
+ * sw_steering_action_make(). 0, or -errno with a text and *out NULL.
+ */
+int sw_steered_open(uint16_t port, unsigned int workers, const struct sw_rss_ability *ability, uint64_t types,
+	const uint8_t *key, struct sw_steered **out, char *error, size_t error_bytes);
+/* Takes the rules out. NULL is fine. */
+void sw_steered_close(struct sw_steered *s);
 
 /* ---- port_xdp.c: what is special about net_af_xdp ---------------------------------------------------------------- */
 

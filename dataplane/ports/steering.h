@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Receive queues of their own for the SYNs of protected services. Which rte_flow rules that takes, and whether a port
- * is worth asking, is decided here, without a NIC; only port.c and its like ask drivers.
+ * is worth asking, is decided here, without a NIC; port_steering.c asks the drivers.
  *
  *     frame at an outside port                          receive queue
  *     SYN without ACK, RST and FIN, to a service        n + i    i: the same worker for all frames of a client,

@@ -104,7 +104,18 @@ static uint64_t total(unsigned int worker, enum sw_count what)
 
 /* ---- the box ----------------------------------------------------------------------------------------------------- */
 
-static int start(uint32_t idle_sleep_us)
+/*
+ * Worker 1's ring becomes its SYN queue, as if a NIC sorted SYNs out for it; where its other packets come from, nothing
+ * comes.
+ */
+static void make_syn_queue(struct sw_worker *w)
+{
+	assert_int_equal(w->syn_queues[0].queue_id, SW_NO_QUEUE);
+	w->syn_queues[0] = w->queues[0][SW_OUTSIDE];
+	w->queues[0][SW_OUTSIDE] = w->queues[0][SW_INSIDE];
+}
+
+static int start(uint32_t idle_sleep_us, bool syn_queue)
 {
 	char error[512] = "";
 	uint64_t bytes;
@@ -138,6 +149,8 @@ static int start(uint32_t idle_sleep_us)
 	t.in[1] = rte_ring_lookup("ETH_RXTX0_net_ring10");
 	assert_non_null(t.in[0]);
 	assert_non_null(t.in[1]);
+	if (syn_queue)
+		make_syn_queue(t.box.workers[1]);
 	atomic_store(&sw_stopping, 0);
 	for (unsigned int i = 0; i < WORKERS; i++)
 		assert_int_equal(rte_eal_remote_launch(sw_worker_run, t.box.workers[i], t.box.workers[i]->lcore), 0);
@@ -147,13 +160,19 @@ static int start(uint32_t idle_sleep_us)
 static int set_up_awake(void **state)
 {
 	(void)state;
-	return start(0);
+	return start(0, false);
 }
 
 static int set_up_sleepy(void **state)
 {
 	(void)state;
-	return start(LONG_SLEEP_US);
+	return start(LONG_SLEEP_US, false);
+}
+
+static int set_up_syn_queue(void **state)
+{
+	(void)state;
+	return start(0, true);
 }
 
 static void stop_workers(void)
@@ -299,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_packets_reach_their_owners, set_up_awake, tear_down),
+		cmocka_unit_test_setup_teardown(test_packets_reach_their_owners, set_up_syn_queue, tear_down),
 		cmocka_unit_test_setup_teardown(test_mail_wakes_a_sleeper, set_up_sleepy, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_hand_over_wakes_a_sleeper, set_up_sleepy, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_stop_wakes_sleepers, set_up_sleepy, tear_down),

@@ -6,64 +6,109 @@
 
 #include "stages/stage.h"
 
-void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *a, enum sw_limiter_kind kind)
+/* ---- levels ------------------------------------------------------------------------------------------------------- */
+
+static inline void prepare(const struct sw_worker *w, const struct sw_limiter_table *t, struct sw_admission *a,
+	enum sw_limiter_kind kind)
 {
 	const struct sw_service_profile *s = a->service;
-	const struct sw_limiter_key home = sw_limiter_home_key(&w->limiter, a->source, a->is_ipv6, kind, s->slot);
+	const struct sw_policy *p = w->policy;
+	const uint8_t *levels = kind == SW_LIMITER_SYN ? s->syn_levels : s->conn_levels;
+	const unsigned int count = kind == SW_LIMITER_SYN ? s->syn_level_count : s->conn_level_count;
+	const unsigned int family = a->is_ipv6;
+	const uint32_t slot = s->slot;
+	const __m128i source = sw_limiter_load(a->source->bytes);
+	const struct sw_limiter_key home = sw_limiter_home_key(t, a->source, family, kind, slot);
+	struct sw_admission_level *l = a->levels;
 
-	rte_prefetch0(sw_limiter_set_of(&w->limiter, home.home));
-	memset(a->entries, 0xff, sizeof(a->entries)); /* SW_LIMITER_NONE */
-	a->keys[0] = sw_limiter_source_key(&w->limiter, a->source, kind, s->slot, home.home);
-	for (unsigned int l = 1; l < s->level_count; l++) {
-		if (!(kind == SW_LIMITER_SYN ? s->levels[l].any : s->levels[l].any_conn))
-			continue;
-		if (w->policy->level_is_home[l][a->is_ipv6]) {
-			a->keys[l] = home;
-			continue;
+	a->level_count = (uint8_t)count;
+	for (const uint8_t *level = levels; level < levels + count; level++, l++) {
+		struct sw_limiter_key key = home;
+		if (*level == 0 || !p->level_is_home[*level][family]) {
+			const __m128i prefix = _mm_and_si128(source, sw_limiter_load(&p->level_masks[*level][family]));
+			key.hash = (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, *level, slot));
+			key.home = *level == 0 ? home.home : key.hash;
 		}
-		a->keys[l] = sw_prefix_key(w, a->source, a->is_ipv6, kind, l, s->slot);
-		rte_prefetch0(sw_limiter_set_of(&w->limiter, a->keys[l].home));
+		struct sw_limiter_set *set = sw_limiter_set_of(t, key.home);
+		rte_prefetch0(set);
+		*l = (struct sw_admission_level){.set = set, .hash = key.hash, .limit = &s->levels[*level], .way = SW_LIMITER_WAYS, .level = *level};
 	}
 }
 
-void sw_admission_reach(const struct sw_worker *w, struct sw_admission *a)
+void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count,
+	enum sw_limiter_kind kind)
 {
-	const uint32_t at = sw_limiter_find_in(&w->limiter, a->keys[0].home, a->keys[0].hash);
+	const struct sw_limiter_table keys = w->limiter; /* a copy: nothing that is written here can change it */
 
-	if (unlikely(at == SW_LIMITER_NONE)) {
-		rte_prefetch0(sw_limiter_set_of(&w->limiter, a->keys[0].hash));
-		return;
+	for (unsigned int i = 0; i < count; i++)
+		prepare(w, &keys, &admissions[i], kind);
+}
+
+/* Where an entry is not at home: the line where it may stand. */
+static inline void ask_for_own_line(const struct sw_worker *w, const struct sw_admission_level *l)
+{
+	if (l->set->notes[0] & SW_NOTE_MOVED)
+		rte_prefetch0(sw_limiter_set_of(&w->limiter, l->hash));
+}
+
+void sw_admission_reach(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count)
+{
+	for (struct sw_admission *a = admissions; a < admissions + count; a++) {
+		for (struct sw_admission_level *l = a->levels, *end = l + a->level_count; l < end; l++) {
+			struct sw_limiter_set *set = l->set;
+			const unsigned int ways = sw_limiter_ways_with(set, l->hash);
+			if (unlikely(ways == 0)) {
+				ask_for_own_line(w, l);
+				continue;
+			}
+			const uint32_t way = l->way = (uint32_t)__builtin_ctz(ways);
+			if (l->level == 0 && set->notes[way] & SW_NOTE_RECORD)
+				rte_prefetch0(&w->records[set->notes[way] & SW_NOTE_VALUE]);
+		}
 	}
-	a->entries[0] = at;
-	const uint32_t note = sw_limiter_note(&w->limiter, at);
-	if (note & SW_NOTE_RECORD)
-		rte_prefetch0(&w->records[note & SW_NOTE_VALUE]);
+}
+
+/* Where its entry is not at home: found elsewhere, or made. Returns whether it was made. */
+static __attribute__((noinline)) bool find_or_make(struct sw_worker *w, struct sw_admission_level *l)
+{
+	struct sw_limiter_table *t = &w->limiter;
+	const struct sw_limiter_key key = {.hash = l->hash, .home = (uint64_t)(l->set - t->sets)};
+	uint32_t at = sw_limiter_find(t, key);
+	const bool made = at == SW_LIMITER_NONE;
+
+	if (made)
+		at = sw_source_make_entry(w, key);
+	l->way = SW_LIMITER_WAYS;
+	if (at != SW_LIMITER_NONE) {
+		l->set = &t->sets[at / SW_LIMITER_WAYS];
+		l->way = at % SW_LIMITER_WAYS;
+	}
+	return made;
+}
+
+static inline bool holds(const struct sw_admission_level *l)
+{
+	return l->set->fingerprints[l->way] == sw_limiter_fingerprint(l->hash);
 }
 
 /*
- * The entry of a level. One that is made may take the place of another of this admission, for all that the table knows:
- * settle() looks.
+ * The state of the bucket; NULL: all its places are pinned. An entry that is made may take the place of another of this
+ * admission, for all that the table knows: settle() looks.
  */
-static inline uint32_t take_entry(struct sw_worker *w, struct sw_admission *a, unsigned int level, bool *made)
+static inline uint64_t *take_entry(struct sw_worker *w, struct sw_admission_level *l, bool *made)
 {
-	uint32_t at = a->entries[level];
-
-	if (at != SW_LIMITER_NONE && sw_limiter_holds(&w->limiter, at, a->keys[level].hash))
-		return at;
-	at = sw_limiter_find(&w->limiter, a->keys[level]);
-	if (unlikely(at == SW_LIMITER_NONE)) {
-		at = sw_source_make_entry(w, a->keys[level]);
-		*made = true;
-	}
-	return a->entries[level] = at;
+	if (likely(l->way != SW_LIMITER_WAYS && holds(l)))
+		return &l->set->tats[l->way];
+	*made |= find_or_make(w, l);
+	return l->way == SW_LIMITER_WAYS ? NULL : &l->set->tats[l->way];
 }
 
-/* Lets go of entries that have been given up meanwhile. */
-static __attribute__((noinline)) void settle(const struct sw_worker *w, struct sw_admission *a)
+/* Lets go of entries that have been given up meanwhile, among the first `count` levels. */
+static __attribute__((noinline)) void settle(struct sw_admission *a, unsigned int count)
 {
-	for (unsigned int l = 0; l < a->service->level_count; l++)
-		if (a->entries[l] != SW_LIMITER_NONE && !sw_limiter_holds(&w->limiter, a->entries[l], a->keys[l].hash))
-			a->entries[l] = SW_LIMITER_NONE;
+	for (struct sw_admission_level *l = a->levels; l < a->levels + count; l++)
+		if (l->way != SW_LIMITER_WAYS && !holds(l))
+			l->way = SW_LIMITER_WAYS;
 }
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */
@@ -71,15 +116,18 @@ static __attribute__((noinline)) void settle(const struct sw_worker *w, struct s
 /* Counts a SYN of the source: in its record, or towards getting one. */
 static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, bool refused)
 {
-	if (a->entries[0] == SW_LIMITER_NONE)
+	uint32_t *to = (uint32_t *)(uintptr_t)sw_admission_source_note(a);
+
+	if (to == NULL)
 		return;
-	const uint32_t note = sw_limiter_note(&w->limiter, a->entries[0]);
-	if (!(note & SW_NOTE_RECORD)) {
+	const uint32_t note = *to;
+	if (likely(!(note & SW_NOTE_RECORD))) {
 		if ((note & SW_NOTE_VALUE) == SW_NOTE_VALUE)
 			return;
-		sw_limiter_set_note(&w->limiter, a->entries[0], note + 1);
+		*to = note + 1;
 		if (((note + 1) & SW_NOTE_VALUE) == w->policy->evidence_after_syns)
-			sw_source_claim_record(w, a->entries[0], a->source, a->service->slot);
+			sw_source_claim_record(w, sw_limiter_place(&w->limiter, a->levels[0].set, a->levels[0].way), a->source,
+				a->service->slot);
 		return;
 	}
 	struct sw_source_record *r = &w->records[note & SW_NOTE_VALUE];
@@ -88,37 +136,43 @@ static inline void note_claim(struct sw_worker *w, const struct sw_admission *a,
 	r->dropped += refused;
 }
 
-static enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_admission *a, bool *made)
+static enum sw_drop_reason refusal_of(const struct sw_limit_profile *limit, unsigned int level)
 {
-	const struct sw_service_profile *s = a->service;
-
-	for (unsigned int l = 0; l < s->level_count; l++) {
-		const struct sw_limit_profile *limit = &s->levels[l];
-		if (!limit->any)
-			continue;
-		const uint32_t at = take_entry(w, a, l, made);
-		if (unlikely(at == SW_LIMITER_NONE))
-			continue;
-		if (l == 0) {
-			const uint32_t note = sw_limiter_note(&w->limiter, at);
-			if (note & SW_NOTE_RECORD && sw_source_blocked(w, note & SW_NOTE_VALUE))
-				return SW_DROP_BLOCKED;
-		}
-		if (!sw_rate_allows(&limit->syn, *sw_limiter_tat(&w->limiter, at), w->now))
-			return limit->syn_is_cap ? SW_DROP_ANSWER_CAP : l == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
-	}
-	return SW_ADMITTED;
+	if (limit->syn_is_cap)
+		return SW_DROP_ANSWER_CAP;
+	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
 }
 
-static enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a)
+static inline bool is_blocked(const struct sw_worker *w, const struct sw_admission *a)
+{
+	const uint32_t *note = sw_admission_source_note(a);
+
+	return note != NULL && *note & SW_NOTE_RECORD && sw_source_blocked(w, *note & SW_NOTE_VALUE);
+}
+
+static inline enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_admission *a)
+{
+	const uint64_t now = w->now;
+	struct sw_admission_level *l = a->levels, *end = l + a->level_count;
+	enum sw_drop_reason reason = SW_ADMITTED;
+	bool made = false;
+
+	for (; l < end && likely(reason == SW_ADMITTED); l++) {
+		const uint64_t *tat = take_entry(w, l, &made);
+		if (likely(tat != NULL) && unlikely(!sw_rate_within(&l->limit->syn, *tat, now)))
+			reason = refusal_of(l->limit, l->level);
+	}
+	if (unlikely(made))
+		settle(a, (unsigned int)(l - a->levels));
+	return unlikely(is_blocked(w, a)) ? SW_DROP_BLOCKED : reason;
+}
+
+static inline enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a)
 {
 	const struct sw_service_profile *s = a->service;
-	bool made = false;
-	const enum sw_drop_reason reason = check_levels(w, a, &made);
+	const enum sw_drop_reason reason = check_levels(w, a);
 
-	if (unlikely(made))
-		settle(w, a);
-	if (reason != SW_ADMITTED)
+	if (unlikely(reason != SW_ADMITTED))
 		return reason;
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
@@ -130,15 +184,16 @@ static enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a
 	return SW_ADMITTED;
 }
 
-static void take_syn(struct sw_worker *w, struct sw_admission *a)
+static inline void take_syn(struct sw_worker *w, struct sw_admission *a)
 {
 	const struct sw_service_profile *s = a->service;
+	const uint64_t now = w->now;
 
-	for (unsigned int l = 0; l < s->level_count; l++) {
-		if (a->entries[l] == SW_LIMITER_NONE)
+	for (struct sw_admission_level *l = a->levels, *end = l + a->level_count; l < end; l++) {
+		if (unlikely(l->way == SW_LIMITER_WAYS))
 			continue;
-		uint64_t *tat = sw_limiter_tat(&w->limiter, a->entries[l]);
-		*tat = sw_rate_take(&s->levels[l].syn, *tat, w->now);
+		uint64_t *tat = &l->set->tats[l->way];
+		*tat = sw_rate_take(&l->limit->syn, *tat, now);
 	}
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
@@ -190,27 +245,25 @@ bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool 
 
 /* ---- proven connections ------------------------------------------------------------------------------------------- */
 
-static enum sw_drop_reason check_connection_level(struct sw_worker *w, struct sw_admission *a, unsigned int l,
-	uint32_t record, bool *made)
+static enum sw_drop_reason check_connection_level(struct sw_worker *w, struct sw_admission_level *l, uint32_t record, bool *made)
 {
-	const struct sw_limit_profile *limit = &a->service->levels[l];
-	const uint32_t at = take_entry(w, a, l, made);
+	const struct sw_limit_profile *limit = l->limit;
+	const bool is_source = l->level == 0;
+	uint64_t *tat = take_entry(w, l, made);
 	uint32_t concurrent = 0;
 
-	if (l == 0 && record != SW_FLOW_NONE)
+	if (is_source && record != SW_FLOW_NONE)
 		concurrent = w->records[record].concurrent;
-	else if (at != SW_LIMITER_NONE)
-		concurrent = sw_limiter_note(&w->limiter, at) & SW_NOTE_VALUE;
-	if (at != SW_LIMITER_NONE && !sw_rate_allows(&limit->conn, *sw_limiter_tat(&w->limiter, at), w->now))
-		return l == 0 ? SW_DROP_LIMIT_CONN_SOURCE : SW_DROP_LIMIT_CONN_PREFIX;
+	else if (tat != NULL)
+		concurrent = l->set->notes[l->way] & SW_NOTE_VALUE;
+	if (tat != NULL && !sw_rate_allows(&limit->conn, *tat, w->now))
+		return is_source ? SW_DROP_LIMIT_CONN_SOURCE : SW_DROP_LIMIT_CONN_PREFIX;
 	if (limit->concurrent != 0 && concurrent >= limit->concurrent)
-		return l == 0 ? SW_DROP_LIMIT_CONCURRENT_SOURCE : SW_DROP_LIMIT_CONCURRENT_PREFIX;
+		return is_source ? SW_DROP_LIMIT_CONCURRENT_SOURCE : SW_DROP_LIMIT_CONCURRENT_PREFIX;
 	/* What a source proves is its own doing and costs it, also where a wider budget then refuses it: otherwise the
 	 * members of a flooding prefix would hide behind that prefix's limit and never be named. */
-	if (l == 0 && at != SW_LIMITER_NONE) {
-		uint64_t *tat = sw_limiter_tat(&w->limiter, at);
+	if (is_source && tat != NULL)
 		*tat = sw_rate_take(&limit->conn, *tat, w->now);
-	}
 	return SW_ADMITTED;
 }
 
@@ -219,12 +272,12 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 	const struct sw_service_profile *s = a->service;
 	enum sw_drop_reason reason = SW_ADMITTED;
 	bool made = false;
+	unsigned int k = 0;
 
-	for (unsigned int l = 0; l < s->level_count && reason == SW_ADMITTED; l++)
-		if (s->levels[l].any_conn)
-			reason = check_connection_level(w, a, l, record, &made);
+	for (; k < a->level_count && reason == SW_ADMITTED; k++)
+		reason = check_connection_level(w, &a->levels[k], record, &made);
 	if (made)
-		settle(w, a);
+		settle(a, k);
 	if (reason != SW_ADMITTED)
 		return reason;
 	if (a->group != SW_NONE) {
@@ -248,11 +301,10 @@ static void take_connection(struct sw_worker *w, struct sw_admission *a)
 {
 	const struct sw_service_profile *s = a->service;
 
-	for (unsigned int l = 1; l < s->level_count; l++) {
-		if (a->entries[l] == SW_LIMITER_NONE)
-			continue;
-		uint64_t *tat = sw_limiter_tat(&w->limiter, a->entries[l]);
-		*tat = sw_rate_take(&s->levels[l].conn, *tat, w->now);
+	for (unsigned int k = 0; k < a->level_count; k++) {
+		const struct sw_admission_level *l = &a->levels[k];
+		if (l->level != 0 && l->way != SW_LIMITER_WAYS)
+			l->set->tats[l->way] = sw_rate_take(&l->limit->conn, l->set->tats[l->way], w->now);
 	}
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;

@@ -14,22 +14,32 @@
 /* `reason` of an admission that succeeded. */
 #define SW_ADMITTED SW_DROP_REASON_COUNT
 
+/* One limited level of an admission. */
+struct sw_admission_level {
+	struct sw_limiter_set *set; /* where its entry is looked for first, and then where it stands */
+	uint64_t hash;
+	const struct sw_limit_profile *limit;
+	uint32_t way;               /* SW_LIMITER_WAYS: it has no place */
+	uint32_t level;
+};
+
 /* One SYN, or one proven connection, on its way through the limits. The first five are the caller's to fill in. */
 struct sw_admission {
 	const struct sw_service_profile *service;
 	const struct sw_address *source;
-	uint64_t connection;                 /* proven ones: tells one connection of the source from another */
-	uint32_t group;                      /* index into policy->group, SW_NONE */
+	uint64_t connection;    /* proven ones: tells one connection of the source from another */
+	uint32_t group;         /* index into policy->group, SW_NONE */
 	bool is_ipv6;
-	struct sw_limiter_key keys[SW_PREFIX_LEVELS]; /* of the levels that are limited */
-	uint32_t entries[SW_PREFIX_LEVELS];  /* places in the limiter; SW_LIMITER_NONE */
+	uint8_t level_count;
+	struct sw_admission_level levels[SW_PREFIX_LEVELS]; /* the source's own first, if that is limited */
 };
 
-/* Computes the keys of `kind` and asks for their lines. */
-void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *a, enum sw_limiter_kind kind);
+/* Works out the limited levels of `count` admissions for `kind`, and asks for their lines. */
+void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count,
+	enum sw_limiter_kind kind);
 
-/* Of a SYN: finds the source's entry and asks for its record, or for the other line where it may stand. */
-void sw_admission_reach(const struct sw_worker *w, struct sw_admission *a);
+/* Finds what stands in those lines and asks for the rest: records, and the other lines where entries may stand. */
+void sw_admission_reach(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count);
 
 /*
  * SYN: checks block, levels, group and service, and takes a token of each when all agree. Returns SW_ADMITTED or the
@@ -37,10 +47,19 @@ void sw_admission_reach(const struct sw_worker *w, struct sw_admission *a);
  */
 enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a);
 
-/* The source has proven itself before. Of an admission that sw_admit_syn() has seen. */
-static inline bool sw_admission_is_proven(const struct sw_worker *w, const struct sw_admission *a)
+/* The entry of the source itself, of an admission that has been decided; NULL: it has none. */
+static inline const uint32_t *sw_admission_source_note(const struct sw_admission *a)
 {
-	return a->entries[0] != SW_LIMITER_NONE && sw_limiter_note(&w->limiter, a->entries[0]) & SW_NOTE_PINNED;
+	if (a->level_count == 0 || a->levels[0].level != 0 || a->levels[0].way == SW_LIMITER_WAYS)
+		return NULL;
+	return &a->levels[0].set->notes[a->levels[0].way];
+}
+
+/* The source has proven itself before. */
+static inline bool sw_admission_is_proven(const struct sw_admission *a)
+{
+	const uint32_t *note = sw_admission_source_note(a);
+	return note != NULL && *note & SW_NOTE_PINNED;
 }
 
 /* A proven connection: as sw_admit_syn() with the limits behind validation. Blocks the source when it overdoes it. */

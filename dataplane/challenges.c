@@ -8,47 +8,47 @@ enum {
 	SWEEP_SLICE = 16,
 };
 
-static void clear(struct sw_challenge *c)
+static void clear(struct sw_worker *w, uint32_t place)
 {
-	rte_pktmbuf_free(c->copy);
-	c->copy = NULL;
-	c->key = 0;
+	rte_pktmbuf_free(w->challenges[place].copy);
+	w->challenges[place].copy = NULL;
+	w->challenge_keys[place] = 0;
 }
 
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, bool proven)
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t key, bool proven)
 {
-	struct sw_challenge *c = sw_challenge_place(w, key);
+	const uint32_t place = sw_challenge_place(key);
+	struct sw_challenge *c = &w->challenges[place];
 
-	if (c->key != 0) /* of another source, or of a repeated SYN: the answer may carry a newer timestamp */
-		clear(c);
+	if (w->challenge_keys[place] != 0) /* of another source, or of a repeated SYN: the answer may carry a newer timestamp */
+		clear(w, place);
 	c->copy = rte_pktmbuf_copy(b->mbufs[i], w->pool, 0, UINT32_MAX);
 	if (c->copy == NULL)
 		return;
-	c->key = key;
+	w->challenge_keys[place] = key | (proven ? SW_CHALLENGE_PROVEN : 0);
 	c->source = sw_source_key(w, &b->packets[i].client, b->packets[i].is_ipv6, SW_LIMITER_SYN, b->slots[i]);
 	c->slot = b->slots[i];
 	c->link = (uint8_t)b->link;
 	c->tries = 0;
-	c->proven = proven;
 	c->due_tsc = w->now + w->shared->tsc_hz;
 }
 
 void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p)
 {
-	const uint64_t key = sw_challenge_key(w, p, p->seq - 1);
-	struct sw_challenge *c = sw_challenge_place(w, key);
+	const uint32_t key = sw_challenge_key(w, p, p->seq - 1), place = sw_challenge_place(key);
 
-	if (c->key == key)
-		clear(c);
+	if (sw_challenge_is_at(w, place, key))
+		clear(w, place);
 }
 
-static void repeat(struct sw_worker *w, struct sw_challenge *c)
+static void repeat(struct sw_worker *w, uint32_t place)
 {
+	struct sw_challenge *c = &w->challenges[place];
 	const uint32_t service = c->slot < w->policy->slot_count ? w->policy->service_by_slot[c->slot] : SW_NONE;
 	const uint32_t at = sw_limiter_find(&w->limiter, c->source);
 
 	if (service == SW_NONE || at == SW_LIMITER_NONE || c->tries == TRIES || !sw_armed(w, c->slot)) {
-		clear(c);
+		clear(w, place);
 		return;
 	}
 	const struct sw_rate *rate = &w->policy->service[service].levels[0].syn;
@@ -67,16 +67,16 @@ static void repeat(struct sw_worker *w, struct sw_challenge *c)
 void sw_challenges_repeat(struct sw_worker *w)
 {
 	for (unsigned int i = 0; i < SWEEP_SLICE; i++) {
-		struct sw_challenge *c = &w->challenges[w->challenge_next];
-		w->challenge_next = (w->challenge_next + 1) % SW_CHALLENGES;
-		if (c->key != 0 && (int64_t)(w->now - c->due_tsc) >= 0)
-			repeat(w, c);
+		const uint32_t place = w->challenge_next;
+		w->challenge_next = (place + 1) % SW_CHALLENGES;
+		if (w->challenge_keys[place] != 0 && (int64_t)(w->now - w->challenges[place].due_tsc) >= 0)
+			repeat(w, place);
 	}
 }
 
 void sw_challenges_drain(struct sw_worker *w)
 {
-	for (unsigned int i = 0; i < SW_CHALLENGES; i++)
-		if (w->challenges[i].key != 0)
-			clear(&w->challenges[i]);
+	for (uint32_t place = 0; place < SW_CHALLENGES; place++)
+		if (w->challenge_keys[place] != 0)
+			clear(w, place);
 }

@@ -11,33 +11,47 @@
 #include "stages/stage.h"
 
 /*
- * Which challenge it was: of the client's ISN and port, which its SYN, the ACK of our answer and a RST to it have in
- * common, the latter two as SEQ - 1.
+ * Which challenge it was: a keyed hash of the client's ISN and port, which its SYN, the ACK of our answer and a RST to it
+ * have in common, the latter two as SEQ - 1. Two that meet in all 30 bits: one of them is not repeated.
+ *
+ *   31                          2   1   0
+ *  | hash                         | P | U |   of a place: U used, P the source was proven; of a key: 0, 1
  */
-static inline uint64_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint32_t client_isn)
+#define SW_CHALLENGE_USED 1u
+#define SW_CHALLENGE_PROVEN 2u
+
+static inline uint32_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint32_t client_isn)
 {
-	uint64_t low;
+	long long low;
 
 	memcpy(&low, p->client.bytes + 8, 8);
 	const uint64_t who = (uint64_t)client_isn << 32 | (uint32_t)p->client_port << 16 | p->server_port;
-	return sw_limiter_mix(low ^ w->limiter.key[0][0], who ^ w->limiter.key[0][1]) | 1; /* 0 is for free places */
+	__m128i x = _mm_xor_si128(_mm_set_epi64x((long long)who, low), sw_limiter_load(w->limiter.key[1]));
+	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[2]));
+	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[0]));
+	return ((uint32_t)_mm_cvtsi128_si32(x) & ~SW_CHALLENGE_PROVEN) | SW_CHALLENGE_USED;
 }
 
-static inline struct sw_challenge *sw_challenge_place(const struct sw_worker *w, uint64_t key)
+static inline uint32_t sw_challenge_place(uint32_t key)
 {
-	return &w->challenges[(key * 0x9e3779b97f4a7c15u >> 32) % SW_CHALLENGES]; /* Fibonacci hashing */
+	return key >> 2 & (SW_CHALLENGES - 1);
+}
+
+static inline bool sw_challenge_is_at(const struct sw_worker *w, uint32_t place, uint32_t key)
+{
+	return (w->challenge_keys[place] & ~SW_CHALLENGE_PROVEN) == key;
 }
 
 /* May it be remembered? Under a flood the answer is nearly always no. */
-static inline bool sw_challenge_has_room(const struct sw_worker *w, uint64_t key, bool proven)
+static inline bool sw_challenge_has_room(const struct sw_worker *w, uint32_t key, bool proven)
 {
-	const struct sw_challenge *c = sw_challenge_place(w, key);
+	const uint32_t place = sw_challenge_place(key), there = w->challenge_keys[place];
 
-	return c->key == 0 || c->key == key || (proven && !c->proven);
+	return there == 0 || sw_challenge_is_at(w, place, key) || (proven && !(there & SW_CHALLENGE_PROVEN));
 }
 
 /* The answer to the SYN of `key` in b->mbufs[i] is about to be sent; there is room. */
-void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint64_t key, bool proven);
+void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t key, bool proven);
 
 /* The client has answered: with an ACK, or with a RST. */
 void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p);

@@ -79,7 +79,7 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 	f->state = SW_FLOW_ESTABLISHED;
 	f->record = sw_source_prove(w, a.source, a.is_ipv6, service->slot);
 	if (service->mode == SW_MODE_MONITOR) {
-		sw_admission_prepare(w, &a, SW_LIMITER_CONN);
+		sw_admission_prepare(w, &a, 1, SW_LIMITER_CONN);
 		if (sw_admit_connection(w, &a, f->record) != SW_ADMITTED)
 			sw_count(w, service->slot, SW_COUNT_WOULD_DROP);
 	} else if (f->record != SW_FLOW_NONE) {

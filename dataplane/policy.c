@@ -103,6 +103,10 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 		build_level(&s->limits[level], global, level, workers, tsc_hz, &out->levels[level]);
 		if (out->levels[level].any || out->levels[level].any_conn)
 			out->level_count = (uint8_t)(level + 1);
+		if (out->levels[level].any)
+			out->syn_levels[out->syn_level_count++] = (uint8_t)level;
+		if (out->levels[level].any_conn)
+			out->conn_levels[out->conn_level_count++] = (uint8_t)level;
 	}
 	out->total = s->total;
 	out->total_limited = limits_anything(&s->total);

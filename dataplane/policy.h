@@ -30,6 +30,8 @@ struct sw_service_profile {
 	uint8_t refusal;        /* enum sw_refusal */
 	uint8_t tcp_auth;       /* enum sw_tcp_auth */
 	uint8_t level_count;    /* levels with any limit are below this */
+	/* Which levels have to be looked at for SYNs, and for proven connections; rising. */
+	uint8_t syn_level_count, conn_level_count, syn_levels[SW_PREFIX_LEVELS], conn_levels[SW_PREFIX_LEVELS];
 	uint8_t total_limited;  /* total has a limit: shares are looked at */
 	uint32_t block_after;   /* 0: never */
 	uint64_t block_cycles;

@@ -106,13 +106,12 @@ struct sw_held {
 
 /* An answered SYN whose answer may have to be repeated; see challenges.h. */
 struct sw_challenge {
-	uint64_t key;          /* sw_challenge_key(); 0: free */
 	struct sw_limiter_key source; /* in the limiter table */
 	uint64_t due_tsc;
 	struct rte_mbuf *copy; /* the SYN-ACK as sent */
 	uint32_t slot;
-	uint8_t link, tries, proven;
-	uint8_t reserved;
+	uint8_t link, tries;
+	uint8_t reserved[2];
 };
 enum { SW_CHALLENGES = 1024, SW_REFUSED_LATELY = 1024 };
 
@@ -150,6 +149,7 @@ struct sw_worker {
 	struct sw_share *group_shares;        /* [groups_max], likewise */
 	struct sw_held *held;                 /* [held_count] */
 	uint32_t held_count, held_used, free_held;
+	uint32_t *challenge_keys;             /* [SW_CHALLENGES] of challenges.h; 0: free. Apart, since every SYN asks */
 	struct sw_challenge *challenges;      /* [SW_CHALLENGES] */
 	uint32_t challenge_next;              /* where the sweep stands */
 	uint64_t rst_tat, adopt_tat;

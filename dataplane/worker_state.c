@@ -48,6 +48,7 @@ static struct sw_worker *place(struct arena *a, const struct sw_boot *boot, uint
 	to->service_shares = carve(a, boot->services_max * sizeof(*to->service_shares));
 	to->group_shares = carve(a, boot->groups_max * sizeof(*to->group_shares));
 	to->held = carve(a, held * sizeof(*to->held));
+	to->challenge_keys = carve(a, SW_CHALLENGES * sizeof(*to->challenge_keys));
 	to->challenges = carve(a, SW_CHALLENGES * sizeof(*to->challenges));
 	uint64_t mask;
 	const size_t limiter =

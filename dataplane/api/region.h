@@ -19,7 +19,7 @@
 #include "verdicts.h"
 
 #define SW_REGION_MAGIC 0x4e474552574c4153ull
-#define SW_REGION_VERSION 1u
+#define SW_REGION_VERSION 2u
 #define SW_CACHE_LINE 64
 
 /* Counters of one thing (the box, a service): how packets ended, what happened, why packets were dropped. */
@@ -93,16 +93,18 @@ struct sw_source_record {
 	uint8_t proof;            /* enum sw_proof */
 	uint8_t reserved[3];
 	uint32_t concurrent;      /* established connections now */
-	uint64_t first_seen_tsc, last_seen_tsc;
+	uint64_t last_seen_tsc;
 	uint64_t syns;            /* received from it, while this record stands */
+	uint64_t dropped;         /* packets dropped while it was blocked or over a limit */
+	uint64_t blocked_until_tsc; /* 0: not blocked */
+	/* Up to here all that a SYN touches: one line. */
+	uint64_t first_seen_tsc;
 	uint64_t conns;           /* connections that proved themselves and were admitted */
 	uint64_t refused;         /* proven, and refused by a limit */
 	uint64_t bytes_in;        /* payload from it, proxied and native */
-	uint64_t blocked_until_tsc; /* 0: not blocked */
+	uint64_t refused_since_tsc;
 	uint32_t refused_lately;  /* refusals in the minute that began at refused_since_tsc */
 	uint32_t limiter;         /* its limiter entry; for the worker alone */
-	uint64_t refused_since_tsc;
-	uint64_t dropped;         /* packets dropped while it was blocked or over a limit */
 };
 
 struct sw_region {

@@ -34,7 +34,7 @@ static uint32_t choose(struct sw_limiter_table *t, struct sw_limiter_key key, ui
 	int64_t at_home, elsewhere;
 	const uint32_t home = least_deserving(t, key.home, now, &at_home);
 
-	if (at_home >= SW_LIMITER_IDLE_CYCLES || key.hash == key.home)
+	if (at_home >= SW_LIMITER_IDLE_CYCLES || ((key.hash ^ key.home) & t->mask) == 0)
 		return home;
 	const uint32_t other = least_deserving(t, key.hash, now, &elsewhere);
 	if (other == SW_LIMITER_NONE || elsewhere <= at_home)

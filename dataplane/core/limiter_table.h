@@ -63,7 +63,8 @@ enum sw_limiter_kind { SW_LIMITER_SYN, SW_LIMITER_CONN, SW_LIMITER_RESET };
 /* A neighbourhood's length, and what stands in place of its level, whichever the policy has it at. */
 enum { SW_LIMITER_HOME_IPV4 = 24, SW_LIMITER_HOME_IPV6 = 64, SW_LIMITER_HOME = 7 };
 
-/* The two lines where an entry may stand, its home first; the same one but for sources and neighbourhoods. */
+/* The two lines where an entry may stand, its home first; the same one but for sources and neighbourhoods. Of `home` only
+ * the bits that number the line matter. */
 struct sw_limiter_key {
 	uint64_t hash, home;
 };
@@ -130,6 +131,11 @@ static inline struct sw_limiter_set *sw_limiter_set_of(const struct sw_limiter_t
 	return &t->sets[hash & t->mask];
 }
 
+static inline uint32_t sw_limiter_place(const struct sw_limiter_table *t, const struct sw_limiter_set *set, uint32_t way)
+{
+	return (uint32_t)(set - t->sets) * SW_LIMITER_WAYS + way;
+}
+
 static inline uint32_t sw_limiter_fingerprint(uint64_t hash)
 {
 	return (uint32_t)(hash >> 32) | 1; /* never 0 */
@@ -151,18 +157,19 @@ static inline uint64_t *sw_limiter_tat(const struct sw_limiter_table *t, uint32_
 	return &t->sets[at / SW_LIMITER_WAYS].tats[at % SW_LIMITER_WAYS];
 }
 
-static inline bool sw_limiter_holds(const struct sw_limiter_table *t, uint32_t at, uint64_t hash)
+/* The ways of a line that hold `hash`: a bit each; as good as always none or one. */
+static inline unsigned int sw_limiter_ways_with(const struct sw_limiter_set *set, uint64_t hash)
 {
-	return t->sets[at / SW_LIMITER_WAYS].fingerprints[at % SW_LIMITER_WAYS] == sw_limiter_fingerprint(hash);
+	const __m128i same = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)set->fingerprints),
+		_mm_set1_epi32((int)sw_limiter_fingerprint(hash)));
+
+	return (unsigned int)_mm_movemask_ps(_mm_castsi128_ps(same));
 }
 
 /* The place of `hash` in the line of `line_hash`, or SW_LIMITER_NONE. */
 static inline uint32_t sw_limiter_find_in(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t hash)
 {
-	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
-	const __m128i same = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)set->fingerprints),
-		_mm_set1_epi32((int)sw_limiter_fingerprint(hash)));
-	const unsigned int ways = (unsigned int)_mm_movemask_ps(_mm_castsi128_ps(same));
+	const unsigned int ways = sw_limiter_ways_with(sw_limiter_set_of(t, line_hash), hash);
 
 	if (ways == 0)
 		return SW_LIMITER_NONE;

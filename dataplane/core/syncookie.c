@@ -7,6 +7,7 @@
  */
 #include "syncookie.h"
 
+#include <emmintrin.h>
 #include <endian.h>
 
 enum {
@@ -42,32 +43,18 @@ const uint16_t sw_cookie_mss[8] = {536, 1220, 1300, 1360, 1400, 1440, 1460, 8940
  */
 const int8_t sw_cookie_window_scale[8] = {SW_WINDOW_SCALE_NONE, 0, 2, 5, 6, 7, 8, 10};
 
-struct sw_cookie_options sw_cookie_options_of(const struct sw_packet *syn)
+/* The last entry that is not above `mss`; entry 0 for what is below all. */
+static inline unsigned int mss_index(uint16_t mss)
 {
-	const uint8_t ecn_setup = SW_TCP_ECE | SW_TCP_CWR; /* RFC 3168, 6.1.1 */
-	const uint16_t mss_default = syn->is_ipv6 ? SW_MSS_DEFAULT_IPV6 : SW_MSS_DEFAULT_IPV4;
+	/* As many bits as entries behind the first are not above: those that a saturating subtraction brings to 0. */
+	const __m128i above = _mm_subs_epu16(_mm_loadu_si128((const __m128i *)sw_cookie_mss), _mm_set1_epi16((short)mss));
+	const __m128i reached = _mm_packs_epi16(_mm_cmpeq_epi16(above, _mm_setzero_si128()), _mm_setzero_si128());
 
-	return (struct sw_cookie_options){
-		.mss = syn->mss ? syn->mss : mss_default,
-		.window_scale = syn->window_scale,
-		.sack = (syn->options & SW_OPTION_SACK_PERMITTED) != 0,
-		.timestamps = (syn->options & SW_OPTION_TIMESTAMPS) != 0,
-		.ecn = (syn->tcp_flags & ecn_setup) == ecn_setup,
-	};
-}
-
-/* The last entry that is not above `mss`; entry 0 for what is below all. No branch: the loop becomes compares. */
-static unsigned int mss_index(uint16_t mss)
-{
-	unsigned int index = 0;
-
-	for (unsigned int i = 1; i < 8; i++)
-		index += mss >= sw_cookie_mss[i];
-	return index;
+	return (unsigned int)__builtin_popcount((unsigned int)_mm_movemask_epi8(reached) & 0xfeu);
 }
 
 /* The same for scales, none (-1) to 14: few enough for a table of the answers. */
-static unsigned int window_scale_index(int8_t scale)
+static inline unsigned int window_scale_index(int8_t scale)
 {
 	static const uint8_t index[16] = {0, 1, 1, 2, 2, 2, 3, 4, 5, 6, 6, 7, 7, 7, 7, 7};
 

@@ -83,7 +83,19 @@ struct sw_cookie_keys {
 /* ---- a burst at a time: what the stages use -------------------------------------------------------------------- */
 
 /* What the client's SYN asks for, with RFC 9293's defaults for what it does not say. */
-struct sw_cookie_options sw_cookie_options_of(const struct sw_packet *syn);
+static inline struct sw_cookie_options sw_cookie_options_of(const struct sw_packet *syn)
+{
+	const uint8_t ecn_setup = SW_TCP_ECE | SW_TCP_CWR; /* RFC 3168, 6.1.1 */
+	const uint16_t mss_default = syn->is_ipv6 ? SW_MSS_DEFAULT_IPV6 : SW_MSS_DEFAULT_IPV4;
+
+	return (struct sw_cookie_options){
+		.mss = syn->mss ? syn->mss : mss_default,
+		.window_scale = syn->window_scale,
+		.sack = (syn->options & SW_OPTION_SACK_PERMITTED) != 0,
+		.timestamps = (syn->options & SW_OPTION_TIMESTAMPS) != 0,
+		.ecn = (syn->tcp_flags & ecn_setup) == ecn_setup,
+	};
+}
 
 /*
  * cookies[i] becomes the cookie that answers the SYN packets[i] with what options[i] grants. count <= SW_BURST.

@@ -5,14 +5,10 @@
  */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
+
 #include "../core/prefix_table.h"
 #include "../admission.h"
-
-struct candidate {
-	struct sw_admission admission;
-	uint8_t i;
-	bool simulated; /* mode monitor */
-};
 
 static void pass(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
@@ -48,13 +44,11 @@ static bool arms_at_once(struct sw_worker *w, const struct sw_service_profile *s
 }
 
 /* True: this SYN has to go through the limits. */
-static bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool *simulated)
+static inline bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_service_profile *s)
 {
-	const struct sw_service_profile *s = sw_service_of(w, b, i);
 	const struct sw_packet *p = &b->packets[i];
 
-	*simulated = s->mode == SW_MODE_MONITOR;
-	if (*simulated)
+	if (s->mode == SW_MODE_MONITOR)
 		return true;
 	if (!sw_armed(w, s->slot) && !arms_at_once(w, s)) {
 		pass_unless_blocked(w, b, i);
@@ -84,37 +78,42 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 		sw_drop(b, i, reason);
 }
 
+/* Mode monitor: it passes, and what would have become of it is counted. */
+static void simulate(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+{
+	if (reason != SW_ADMITTED)
+		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
+	pass(w, b, i);
+}
+
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 {
-	struct candidate candidates[SW_BURST];
+	struct sw_admission admissions[SW_BURST];
+	uint8_t which[SW_BURST];
 	unsigned int n = 0;
-
 	uint32_t todo = b->pending & b->syns;
 
+	if (todo == 0)
+		return;
 	for (unsigned int i; sw_next(&todo, &i);) {
-		struct candidate *c = &candidates[n];
-		if (!select_syn(w, b, i, &c->simulated))
+		const struct sw_service_profile *s = sw_service_of(w, b, i);
+		if (!select_syn(w, b, i, s))
 			continue;
-		c->i = (uint8_t)i;
-		c->admission.service = sw_service_of(w, b, i);
-		c->admission.source = &b->packets[i].client;
-		c->admission.is_ipv6 = b->packets[i].is_ipv6;
-		c->admission.group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
-		sw_admission_prepare(w, &c->admission, SW_LIMITER_SYN);
-		n++;
+		admissions[n].service = s;
+		admissions[n].source = &b->packets[i].client;
+		admissions[n].is_ipv6 = b->packets[i].is_ipv6;
+		admissions[n].group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
+		which[n++] = (uint8_t)i;
 	}
-	for (unsigned int k = 0; k < n; k++)
-		sw_admission_reach(w, &candidates[k].admission);
+	sw_admission_prepare(w, admissions, n, SW_LIMITER_SYN);
+	sw_admission_reach(w, admissions, n);
 	for (unsigned int k = 0; k < n; k++) {
-		const unsigned int i = candidates[k].i;
-		const enum sw_drop_reason reason = sw_admit_syn(w, &candidates[k].admission);
-		b->proven |= (uint32_t)sw_admission_is_proven(w, &candidates[k].admission) << i;
-		if (candidates[k].simulated) {
-			if (reason != SW_ADMITTED)
-				sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
-			pass(w, b, i);
-		} else if (reason != SW_ADMITTED) {
+		const unsigned int i = which[k];
+		const enum sw_drop_reason reason = sw_admit_syn(w, &admissions[k]);
+		b->proven |= (uint32_t)sw_admission_is_proven(&admissions[k]) << i;
+		if (unlikely(admissions[k].service->mode == SW_MODE_MONITOR))
+			simulate(w, b, i, reason);
+		else if (reason != SW_ADMITTED)
 			refuse(w, b, i, reason);
-		}
 	}
 }

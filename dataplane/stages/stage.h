@@ -13,6 +13,7 @@
 
 #include "../verdict.h"
 #include "../worker.h"
+#include "segment.h"
 
 struct sw_burst {
 	unsigned int count;
@@ -150,42 +151,6 @@ static inline uint8_t *sw_frame_of(struct rte_mbuf *m)
 	return rte_pktmbuf_mtod(m, uint8_t *);
 }
 
-static inline void sw_put16(uint8_t *at, uint16_t host)
-{
-	const rte_be16_t v = rte_cpu_to_be_16(host);
-	memcpy(at, &v, 2);
-}
-
-static inline void sw_put32(uint8_t *at, uint32_t host)
-{
-	const rte_be32_t v = rte_cpu_to_be_32(host);
-	memcpy(at, &v, 4);
-}
-
-/*
- * A TCP segment of the box's own. Everything in host order; options are given as they go on the wire.
- * from_server: it claims to come from the server and goes to the client.
- */
-struct sw_segment {
-	const struct sw_address *client, *server;
-	uint16_t client_port, server_port;
-	bool is_ipv6, from_server;
-	uint8_t flags;
-	uint16_t window;
-	uint32_t seq, ack;
-	rte_be32_t options[SW_TCP_OPTIONS_MAX / 4];
-	unsigned int option_words;
-};
-
-/*
- * Writes IP and TCP headers, checksums included, at frame[l3_offset]; the link layer before it stands already, its
- * EtherType as the family asks. Returns the length of the frame, padded to 60 bytes.
- */
-unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const struct sw_segment *s);
-
-/* Exchanges the MAC addresses. */
-void sw_frame_turn(uint8_t *frame);
-
 /* Sets the length of a single-segment mbuf whose frame was rewritten. */
 static inline void sw_frame_resize(struct rte_mbuf *m, unsigned int bytes)
 {
@@ -205,25 +170,6 @@ static inline enum sw_side sw_other(enum sw_side side)
  * SW_ANSWER. Otherwise, and for RSTs, dropped with `reason`.
  */
 void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason);
-
-/* The options of a SYN or SYN-ACK into a segment; as sw_tcp_options_write_syn() writes them. */
-static inline void sw_segment_syn_options(struct sw_segment *s, uint16_t mss, int8_t window_scale, bool sack,
-	bool timestamps, uint32_t tsval, uint32_t tsecr)
-{
-	unsigned int n = 0;
-
-	s->options[n++] = rte_cpu_to_be_32(0x02040000u | mss);
-	if (timestamps) { /* SACK permitted takes the place of their padding */
-		s->options[n++] = sack ? RTE_BE32(0x0402080a) : RTE_BE32(0x0101080a);
-		s->options[n++] = rte_cpu_to_be_32(tsval);
-		s->options[n++] = rte_cpu_to_be_32(tsecr);
-	} else if (sack) {
-		s->options[n++] = RTE_BE32(0x01010402);
-	}
-	if (window_scale >= 0)
-		s->options[n++] = rte_cpu_to_be_32(0x01030300u | (uint8_t)window_scale);
-	s->option_words = n;
-}
 
 /* ---- transmit ---------------------------------------------------------------------------------------------------- */
 

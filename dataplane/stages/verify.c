@@ -61,7 +61,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 		.connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack,
 	};
 
-	sw_admission_prepare(w, &a, SW_LIMITER_CONN);
+	sw_admission_prepare(w, &a, 1, SW_LIMITER_CONN);
 	const uint32_t record = sw_source_prove(w, a.source, a.is_ipv6, a.service->slot);
 	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, &a, record);
 	if (reason == SW_ADMITTED)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "flow_table.h"
 
-#include <emmintrin.h>
-
 /* Buckets for a load of at most one half: with two choices of eight ways, an overflow is then a matter of 10^-9. */
 static uint64_t bucket_count(uint32_t capacity)
 {
@@ -63,51 +61,30 @@ void sw_flow_table_init(struct sw_flow_table *t, void *memory, uint32_t capacity
 		list_append(t, i, SW_LIST_FREE);
 }
 
-/* Ways of `b` whose tag is `tag`, one bit each. */
-static inline unsigned int ways_with_tag(const struct sw_flow_bucket *b, uint16_t tag)
+/*
+ * The first bucket while it has room to spare, then the emptier of the two: nearly every flow is where it is looked for
+ * first, and a table that is full to capacity still has a place for each.
+ */
+static struct sw_flow_bucket *choose(struct sw_flow_bucket *first, struct sw_flow_bucket *second)
 {
-	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
-	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
-	return (unsigned int)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) & 0xff;
-}
+	enum { TO_SPARE = 2 };
+	const int free_first = __builtin_popcount(sw_flow_ways_with(first, 0));
 
-static inline uint32_t find_in(const struct sw_flow_table *t, const struct sw_flow_bucket *b, uint64_t hash)
-{
-	for (unsigned int ways = ways_with_tag(b, sw_flow_tag(hash)); ways; ways &= ways - 1) {
-		const uint32_t index = b->flows[__builtin_ctz(ways)];
-		if (t->flows[index].hash == hash)
-			return index;
-	}
-	return SW_FLOW_NONE;
-}
-
-uint32_t sw_flow_candidate(const struct sw_flow_table *t, uint64_t hash)
-{
-	const struct sw_flow_bucket *b = sw_flow_bucket_first(t, hash);
-	unsigned int ways = ways_with_tag(b, sw_flow_tag(hash));
-
-	if (ways == 0) {
-		b = sw_flow_bucket_second(t, hash);
-		ways = ways_with_tag(b, sw_flow_tag(hash));
-	}
-	return ways ? b->flows[__builtin_ctz(ways)] : SW_FLOW_NONE;
-}
-
-uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash)
-{
-	const uint32_t index = find_in(t, sw_flow_bucket_first(t, hash), hash);
-	return index != SW_FLOW_NONE ? index : find_in(t, sw_flow_bucket_second(t, hash), hash);
+	if (free_first > TO_SPARE || __builtin_popcount(sw_flow_ways_with(second, 0)) <= free_first)
+		return first;
+	first->moved++;
+	return second;
 }
 
 uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_list list)
 {
-	struct sw_flow_bucket *first = sw_flow_bucket_first(t, hash), *second = sw_flow_bucket_second(t, hash);
-	const unsigned int free_first = ways_with_tag(first, 0), free_second = ways_with_tag(second, 0);
-	struct sw_flow_bucket *b = __builtin_popcount(free_second) > __builtin_popcount(free_first) ? second : first;
-	const unsigned int ways = b == second ? free_second : free_first;
 	const uint32_t index = t->lists[SW_LIST_FREE].head;
 
-	if (index == SW_FLOW_NONE || ways == 0)
+	if (index == SW_FLOW_NONE)
+		return SW_FLOW_NONE;
+	struct sw_flow_bucket *b = choose(sw_flow_bucket_first(t, hash), sw_flow_bucket_second(t, hash));
+	const unsigned int ways = sw_flow_ways_with(b, 0);
+	if (ways == 0)
 		return SW_FLOW_NONE;
 	list_unlink(t, index);
 	memset(&t->flows[index], 0, sizeof(t->flows[index]));
@@ -127,7 +104,7 @@ uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_lis
 
 static bool remove_from(struct sw_flow_bucket *b, uint16_t tag, uint32_t index)
 {
-	for (unsigned int ways = ways_with_tag(b, tag); ways; ways &= ways - 1) {
+	for (unsigned int ways = sw_flow_ways_with(b, tag); ways; ways &= ways - 1) {
 		const unsigned int way = (unsigned int)__builtin_ctz(ways);
 		if (b->flows[way] != index)
 			continue;
@@ -143,8 +120,11 @@ void sw_flow_remove(struct sw_flow_table *t, uint32_t index)
 	struct sw_flow *f = &t->flows[index];
 	const uint16_t tag = sw_flow_tag(f->hash);
 
-	if (!remove_from(sw_flow_bucket_first(t, f->hash), tag, index))
+	struct sw_flow_bucket *first = sw_flow_bucket_first(t, f->hash);
+	if (!remove_from(first, tag, index)) {
 		remove_from(sw_flow_bucket_second(t, f->hash), tag, index);
+		first->moved--;
+	}
 	list_unlink(t, index);
 	f->state = SW_FLOW_FREE;
 	f->hash = 0;

@@ -14,6 +14,7 @@
 #ifndef SW_CORE_FLOW_TABLE_H
 #define SW_CORE_FLOW_TABLE_H
 
+#include <emmintrin.h>
 #include <stddef.h>
 
 #include "../api/policy_snapshot.h"
@@ -112,6 +113,8 @@ enum { SW_FLOW_WAYS = 8 };
 struct sw_flow_bucket {
 	_Alignas(64) uint16_t tags[SW_FLOW_WAYS]; /* 0: free */
 	uint32_t flows[SW_FLOW_WAYS];
+	uint32_t moved; /* flows that this is the first bucket of and that stand in their second */
+	uint32_t reserved[3];
 };
 
 struct sw_flow_table {
@@ -146,10 +149,32 @@ static inline struct sw_flow_bucket *sw_flow_bucket_second(const struct sw_flow_
 	return &t->buckets[(hash >> 20 ^ hash >> 41) & t->bucket_mask];
 }
 
-/* A flow that may be it, by tag alone, to be prefetched; SW_FLOW_NONE: surely none. */
-uint32_t sw_flow_candidate(const struct sw_flow_table *t, uint64_t hash);
+/* Ways of `b` whose tag is `tag`, one bit each; tag 0: the free ones. */
+static inline unsigned int sw_flow_ways_with(const struct sw_flow_bucket *b, uint16_t tag)
+{
+	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
+	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+	return (unsigned int)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) & 0xff;
+}
+
+static inline uint32_t sw_flow_find_in(const struct sw_flow_table *t, const struct sw_flow_bucket *b, uint64_t hash)
+{
+	for (unsigned int ways = sw_flow_ways_with(b, sw_flow_tag(hash)); ways; ways &= ways - 1) {
+		const uint32_t index = b->flows[__builtin_ctz(ways)];
+		if (t->flows[index].hash == hash)
+			return index;
+	}
+	return SW_FLOW_NONE;
+}
+
 /* Index, or SW_FLOW_NONE. */
-uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash);
+static inline uint32_t sw_flow_find(const struct sw_flow_table *t, uint64_t hash)
+{
+	const struct sw_flow_bucket *first = sw_flow_bucket_first(t, hash);
+	const uint32_t index = sw_flow_find_in(t, first, hash);
+	return index != SW_FLOW_NONE || first->moved == 0 ? index : sw_flow_find_in(t, sw_flow_bucket_second(t, hash), hash);
+}
+
 /* A zeroed flow and setup in `list`, or SW_FLOW_NONE when both buckets or the pool are full. The caller sheds first. */
 uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_list list);
 void sw_flow_remove(struct sw_flow_table *t, uint32_t index);

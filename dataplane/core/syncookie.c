@@ -209,7 +209,7 @@ static void add_echo(struct group *g, const struct sw_packet *p, unsigned int in
 	group_add(g, p, index, p->seq - 1, (uint8_t)((p->ack - 1) & ISN_OPTIONS), timestamp_byte);
 }
 
-/* Hashes a group under `key`; who passes gets `passed`. Returns how many of the group have not passed. */
+/* Hashes a group under `key`; who passes, and has not before, gets `passed`. Returns how many have not passed now. */
 static unsigned int check_group(struct group *g, const struct sw_cookie_keys *keys, const struct sw_siphash_key *key,
 	const struct sw_packet *const packets[], enum sw_cookie_result passed, uint8_t results[])
 {
@@ -220,25 +220,12 @@ static unsigned int check_group(struct group *g, const struct sw_cookie_keys *ke
 		const unsigned int i = g->packets[lane];
 		const struct sw_packet *p = packets[i];
 
-		if (sw_cookie_check(g->macs[lane], p->ack - 1, p->timestamp_offset != 0, p->tsecr) == SW_COOKIE_VALID)
-			results[i] = (uint8_t)passed;
-		else
+		if (sw_cookie_check(g->macs[lane], p->ack - 1, p->timestamp_offset != 0, p->tsecr) != SW_COOKIE_VALID)
 			failed++;
+		else if (results[i] == SW_COOKIE_INVALID)
+			results[i] = (uint8_t)passed;
 	}
 	return failed;
-}
-
-/* Those of a group that failed under the current key, once more under the key two epochs back. */
-static void report_expired(struct group *g, const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
-	uint8_t results[])
-{
-	struct group failed;
-
-	group_clear(&failed);
-	for (unsigned int lane = 0; lane < g->count; lane++)
-		if (results[g->packets[lane]] == SW_COOKIE_INVALID)
-			add_echo(&failed, packets[g->packets[lane]], g->packets[lane]);
-	check_group(&failed, keys, &keys->before_previous, packets, SW_COOKIE_VALID_BUT_EXPIRED, results);
 }
 
 void sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
@@ -258,7 +245,8 @@ void sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_p
 	}
 	for (unsigned int family = 0; family < 2; family++) {
 		check_group(&groups[1][family], keys, &keys->previous, packets, SW_COOKIE_VALID, results);
+		/* Once more under the key two epochs back, whose parity is the same: the words are there already. */
 		if (check_group(&groups[0][family], keys, &keys->current, packets, SW_COOKIE_VALID, results))
-			report_expired(&groups[0][family], keys, packets, results);
+			check_group(&groups[0][family], keys, &keys->before_previous, packets, SW_COOKIE_VALID_BUT_EXPIRED, results);
 	}
 }

@@ -6,6 +6,7 @@
  */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
 struct lanes {
@@ -50,17 +51,25 @@ static void hash_lanes(const struct sw_worker *w, struct sw_burst *b, const stru
 	for (unsigned int k = 0; k < l->count; k++) {
 		b->hashes[l->which[k]] = hashes[k];
 		rte_prefetch0(sw_flow_bucket_first(&w->flows, hashes[k]));
-		rte_prefetch0(sw_flow_bucket_second(&w->flows, hashes[k]));
 	}
+}
+
+/* The flow that may be it, by its tag alone; or the bucket where it may stand as well. */
+static inline void ask_for_flow(const struct sw_flow_table *t, uint64_t hash)
+{
+	const struct sw_flow_bucket *first = sw_flow_bucket_first(t, hash);
+	const unsigned int ways = sw_flow_ways_with(first, sw_flow_tag(hash));
+
+	if (ways != 0)
+		rte_prefetch0(&t->flows[first->flows[__builtin_ctz(ways)]]);
+	else if (unlikely(first->moved != 0))
+		rte_prefetch0(sw_flow_bucket_second(t, hash));
 }
 
 static void find_lanes(const struct sw_worker *w, struct sw_burst *b, const struct lanes *l)
 {
-	for (unsigned int k = 0; k < l->count; k++) {
-		const uint32_t candidate = sw_flow_candidate(&w->flows, b->hashes[l->which[k]]);
-		if (candidate != SW_FLOW_NONE)
-			rte_prefetch0(&w->flows.flows[candidate]);
-	}
+	for (unsigned int k = 0; k < l->count; k++)
+		ask_for_flow(&w->flows, b->hashes[l->which[k]]);
 	for (unsigned int k = 0; k < l->count; k++)
 		b->flows[l->which[k]] = sw_flow_find(&w->flows, b->hashes[l->which[k]]);
 }

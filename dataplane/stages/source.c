@@ -5,6 +5,8 @@
  */
 #include "stage.h"
 
+#include <rte_prefetch.h>
+
 #include "../core/prefix_table.h"
 #include "../sources.h"
 
@@ -19,9 +21,9 @@ static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
 	return b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
 }
 
-static bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t stamp)
+static inline bool needs_look(const struct sw_worker *w, const struct sw_burst *b, unsigned int i, uint32_t stamp)
 {
-	if (b->verdicts[i] != SW_PENDING || b->packets[i].kind != SW_PACKET_TCP)
+	if (b->packets[i].kind != SW_PACKET_TCP)
 		return false;
 	if (b->flows[i] == SW_FLOW_NONE)
 		return true;
@@ -76,6 +78,21 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 	}
 }
 
+/* What the policy says of those in a list: the classes first, then the counters that they name. */
+static void ask_for_classes(const struct sw_worker *w, const uint32_t *classes, unsigned int count)
+{
+	for (unsigned int k = 0; k < count; k++)
+		if (classes[k] != SW_SOURCE_CLASS_NONE)
+			rte_prefetch0(sw_prefix_table_class(w->policy->sources, classes[k]));
+	for (unsigned int k = 0; k < count; k++) {
+		if (classes[k] == SW_SOURCE_CLASS_NONE)
+			continue;
+		const uint32_t entry = sw_prefix_table_class(w->policy->sources, classes[k])->entry;
+		if (entry != SW_NONE)
+			rte_prefetch0(&w->entries[entry]);
+	}
+}
+
 void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 {
 	const struct sw_address *addresses[SW_BURST];
@@ -83,11 +100,12 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 	uint8_t which[SW_BURST];
 	unsigned int n = 0;
 	const uint32_t stamp = stamp_of(w);
+	uint32_t todo = b->pending;
 
-	if (b->side != SW_OUTSIDE)
+	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	for (unsigned int i = 0; i < b->count; i++) {
-		b->classes[i] = SW_SOURCE_CLASS_NONE;
+	memset(b->classes, 0, sizeof(b->classes)); /* SW_SOURCE_CLASS_NONE */
+	for (unsigned int i; sw_next(&todo, &i);) {
 		if (!needs_look(w, b, i, stamp))
 			continue;
 		addresses[n] = &b->packets[i].client;
@@ -99,6 +117,7 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 		sw_prefix_table_lookup_burst(w->policy->sources, addresses, n, classes);
 	else
 		memset(classes, 0, sizeof(classes));
+	ask_for_classes(w, classes, n);
 	const uint64_t now_unix_ns = atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed);
 	for (unsigned int k = 0; k < n; k++) {
 		const unsigned int i = which[k];

@@ -8,40 +8,50 @@
 
 /* ---- levels ------------------------------------------------------------------------------------------------------- */
 
-static inline void prepare(const struct sw_worker *w, const struct sw_limiter_table *t, struct sw_admission *a,
+static inline struct sw_admission_level *add_level(const struct sw_limiter_table *t, struct sw_admission_level *l,
+	const struct sw_service_profile *s, unsigned int level, uint64_t hash, uint64_t home)
+{
+	struct sw_limiter_set *set = sw_limiter_set_of(t, home);
+
+	rte_prefetch0(set);
+	l->set = set;
+	l->hash = hash;
+	l->limit = &s->levels[level];
+	l->way = SW_LIMITER_WAYS;
+	l->level = level;
+	return l + 1;
+}
+
+static inline void prepare(const struct sw_limiter_table *t, const struct sw_policy *p, struct sw_admission *a,
 	enum sw_limiter_kind kind)
 {
 	const struct sw_service_profile *s = a->service;
-	const struct sw_policy *p = w->policy;
-	const uint8_t *levels = kind == SW_LIMITER_SYN ? s->syn_levels : s->conn_levels;
-	const unsigned int count = kind == SW_LIMITER_SYN ? s->syn_level_count : s->conn_level_count;
 	const unsigned int family = a->is_ipv6;
-	const uint32_t slot = s->slot;
-	const __m128i source = sw_limiter_load(a->source->bytes);
-	const struct sw_limiter_key home = sw_limiter_home_key(t, a->source, family, kind, slot);
+	const struct sw_level_plan *plan = &s->plans[kind == SW_LIMITER_CONN][family];
+	const struct sw_limiter_key home = sw_limiter_home_key(t, a->source, family, kind, s->slot);
 	struct sw_admission_level *l = a->levels;
 
-	a->level_count = (uint8_t)count;
-	for (const uint8_t *level = levels; level < levels + count; level++, l++) {
-		struct sw_limiter_key key = home;
-		if (*level == 0 || !p->level_is_home[*level][family]) {
-			const __m128i prefix = _mm_and_si128(source, sw_limiter_load(&p->level_masks[*level][family]));
-			key.hash = (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, *level, slot));
-			key.home = *level == 0 ? home.home : key.hash;
-		}
-		struct sw_limiter_set *set = sw_limiter_set_of(t, key.home);
-		rte_prefetch0(set);
-		*l = (struct sw_admission_level){.set = set, .hash = key.hash, .limit = &s->levels[*level], .way = SW_LIMITER_WAYS, .level = *level};
+	if (likely(plan->source))
+		l = add_level(t, l, s, 0, sw_limiter_hash(t, a->source, kind, 0, s->slot), home.home);
+	if (likely(plan->home))
+		l = add_level(t, l, s, plan->home, home.hash, home.home);
+	for (unsigned int k = 0; k < plan->other_count; k++) {
+		const unsigned int level = plan->others[k];
+		const __m128i prefix = _mm_and_si128(sw_limiter_load(a->source->bytes), sw_limiter_load(&p->level_masks[level][family]));
+		const uint64_t hash = (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, level, s->slot));
+		l = add_level(t, l, s, level, hash, hash);
 	}
+	a->level_count = (uint8_t)(l - a->levels);
 }
 
 void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count,
 	enum sw_limiter_kind kind)
 {
-	const struct sw_limiter_table keys = w->limiter; /* a copy: nothing that is written here can change it */
+	const struct sw_limiter_table table = w->limiter; /* a copy: nothing that is written here can change it */
+	const struct sw_policy *policy = w->policy;
 
 	for (unsigned int i = 0; i < count; i++)
-		prepare(w, &keys, &admissions[i], kind);
+		prepare(&table, policy, &admissions[i], kind);
 }
 
 /* Where an entry is not at home: the line where it may stand. */
@@ -53,17 +63,22 @@ static inline void ask_for_own_line(const struct sw_worker *w, const struct sw_a
 
 void sw_admission_reach(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count)
 {
+	struct sw_source_record *records = w->records;
+
 	for (struct sw_admission *a = admissions; a < admissions + count; a++) {
-		for (struct sw_admission_level *l = a->levels, *end = l + a->level_count; l < end; l++) {
+		/* Only what has a home: the source and its neighbourhood, which stand first. */
+		const unsigned int homes = a->level_count < 2 ? a->level_count : 2;
+		for (struct sw_admission_level *l = a->levels; l < a->levels + homes; l++) {
 			struct sw_limiter_set *set = l->set;
 			const unsigned int ways = sw_limiter_ways_with(set, l->hash);
 			if (unlikely(ways == 0)) {
 				ask_for_own_line(w, l);
 				continue;
 			}
-			const uint32_t way = l->way = (uint32_t)__builtin_ctz(ways);
-			if (l->level == 0 && set->notes[way] & SW_NOTE_RECORD)
-				rte_prefetch0(&w->records[set->notes[way] & SW_NOTE_VALUE]);
+			const uint32_t way = (uint32_t)__builtin_ctz(ways), note = set->notes[way];
+			l->way = way;
+			if (note & SW_NOTE_RECORD)
+				rte_prefetch0(&records[note & SW_NOTE_VALUE]);
 		}
 	}
 }
@@ -97,8 +112,16 @@ static inline bool holds(const struct sw_admission_level *l)
  */
 static inline uint64_t *take_entry(struct sw_worker *w, struct sw_admission_level *l, bool *made)
 {
-	if (likely(l->way != SW_LIMITER_WAYS && holds(l)))
-		return &l->set->tats[l->way];
+	struct sw_limiter_set *set = l->set;
+
+	if (l->way != SW_LIMITER_WAYS && likely(holds(l)))
+		return &set->tats[l->way];
+	const unsigned int ways = sw_limiter_ways_with(set, l->hash);
+	if (likely(ways != 0)) {
+		const uint32_t way = (uint32_t)__builtin_ctz(ways);
+		l->way = way;
+		return &set->tats[way];
+	}
 	*made |= find_or_make(w, l);
 	return l->way == SW_LIMITER_WAYS ? NULL : &l->set->tats[l->way];
 }
@@ -143,6 +166,34 @@ static enum sw_drop_reason refusal_of(const struct sw_limit_profile *limit, unsi
 	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
 }
 
+/* Buckets that have agreed, and what they are to hold when all have. */
+struct agreed {
+	uint64_t *tats[SW_PREFIX_LEVELS + 2];
+	uint64_t states[SW_PREFIX_LEVELS + 2];
+	unsigned int count;
+};
+
+static inline bool agrees(struct agreed *agreed, const struct sw_rate *rate, uint64_t *tat, uint64_t now)
+{
+	if (unlikely(!sw_rate_allows(rate, *tat, now)))
+		return false;
+	agreed->tats[agreed->count] = tat;
+	agreed->states[agreed->count] = sw_rate_take(rate, *tat, now);
+	agreed->count++;
+	return true;
+}
+
+/* Again, without the levels whose entries were given up for others of this admission. */
+static __attribute__((noinline)) void agree_again(struct sw_admission *a, unsigned int count, struct agreed *agreed,
+	uint64_t now)
+{
+	settle(a, count);
+	agreed->count = 0;
+	for (struct sw_admission_level *l = a->levels; l < a->levels + count; l++)
+		if (l->way != SW_LIMITER_WAYS)
+			agrees(agreed, &l->limit->syn, &l->set->tats[l->way], now);
+}
+
 static inline bool is_blocked(const struct sw_worker *w, const struct sw_admission *a)
 {
 	const uint32_t *note = sw_admission_source_note(a);
@@ -150,7 +201,7 @@ static inline bool is_blocked(const struct sw_worker *w, const struct sw_admissi
 	return note != NULL && *note & SW_NOTE_RECORD && sw_source_blocked(w, *note & SW_NOTE_VALUE);
 }
 
-static inline enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_admission *a)
+static inline enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_admission *a, struct agreed *agreed)
 {
 	const uint64_t now = w->now;
 	struct sw_admission_level *l = a->levels, *end = l + a->level_count;
@@ -158,64 +209,46 @@ static inline enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_ad
 	bool made = false;
 
 	for (; l < end && likely(reason == SW_ADMITTED); l++) {
-		const uint64_t *tat = take_entry(w, l, &made);
-		if (likely(tat != NULL) && unlikely(!sw_rate_within(&l->limit->syn, *tat, now)))
+		uint64_t *tat = take_entry(w, l, &made);
+		if (likely(tat != NULL) && unlikely(!agrees(agreed, &l->limit->syn, tat, now)))
 			reason = refusal_of(l->limit, l->level);
 	}
 	if (unlikely(made))
-		settle(a, (unsigned int)(l - a->levels));
+		agree_again(a, (unsigned int)(l - a->levels), agreed, now);
 	return unlikely(is_blocked(w, a)) ? SW_DROP_BLOCKED : reason;
 }
 
-static inline enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a)
+static inline enum sw_drop_reason check_syn(struct sw_worker *w, struct sw_admission *a, struct agreed *agreed)
 {
 	const struct sw_service_profile *s = a->service;
-	const enum sw_drop_reason reason = check_levels(w, a);
+	const enum sw_drop_reason reason = check_levels(w, a, agreed);
 
 	if (unlikely(reason != SW_ADMITTED))
 		return reason;
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
-		if (!sw_rate_allows(&w->group_shares[slot].syn, w->group_budgets[slot].syn_tat, w->now))
+		if (!agrees(agreed, &w->group_shares[slot].syn, &w->group_budgets[slot].syn_tat, w->now))
 			return SW_DROP_LIMIT_SYN_GROUP;
 	}
-	if (s->total_limited && !sw_rate_allows(&w->service_shares[s->slot].syn, w->service_budgets[s->slot].syn_tat, w->now))
+	if (s->total_limited && !agrees(agreed, &w->service_shares[s->slot].syn, &w->service_budgets[s->slot].syn_tat, w->now))
 		return SW_DROP_LIMIT_SYN_SERVICE;
 	return SW_ADMITTED;
 }
 
-static inline void take_syn(struct sw_worker *w, struct sw_admission *a)
-{
-	const struct sw_service_profile *s = a->service;
-	const uint64_t now = w->now;
-
-	for (struct sw_admission_level *l = a->levels, *end = l + a->level_count; l < end; l++) {
-		if (unlikely(l->way == SW_LIMITER_WAYS))
-			continue;
-		uint64_t *tat = &l->set->tats[l->way];
-		*tat = sw_rate_take(&l->limit->syn, *tat, now);
-	}
-	if (a->group != SW_NONE) {
-		const uint32_t slot = w->policy->group[a->group].slot;
-		struct sw_budget *b = &w->group_budgets[slot];
-		b->syn_tat = sw_rate_take(&w->group_shares[slot].syn, b->syn_tat, w->now);
-	}
-	if (s->total_limited) {
-		struct sw_budget *b = &w->service_budgets[s->slot];
-		b->syn_tat = sw_rate_take(&w->service_shares[s->slot].syn, b->syn_tat, w->now);
-	}
-}
-
 enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a)
 {
-	const enum sw_drop_reason reason = check_syn(w, a);
+	struct agreed agreed;
 
-	if (a->group != SW_NONE)
-		w->groups[w->policy->group[a->group].slot].syn_received++;
-	if (reason == SW_ADMITTED)
-		take_syn(w, a);
-	else if (a->group != SW_NONE)
-		w->groups[w->policy->group[a->group].slot].refused++;
+	agreed.count = 0;
+	const enum sw_drop_reason reason = check_syn(w, a, &agreed);
+	if (likely(reason == SW_ADMITTED))
+		for (unsigned int k = 0; k < agreed.count; k++)
+			*agreed.tats[k] = agreed.states[k];
+	if (a->group != SW_NONE) {
+		struct sw_group_counters *c = &w->groups[w->policy->group[a->group].slot];
+		c->syn_received++;
+		c->refused += reason != SW_ADMITTED;
+	}
 	note_claim(w, a, reason != SW_ADMITTED);
 	return reason;
 }

@@ -55,6 +55,17 @@ static inline const uint32_t *sw_admission_source_note(const struct sw_admission
 	return &a->levels[0].set->notes[a->levels[0].way];
 }
 
+/* The place of the entry of `level`, if it is there; SW_LIMITER_NONE. Of an admission that has been decided. */
+static inline uint32_t sw_admission_place(const struct sw_limiter_table *t, const struct sw_admission *a,
+	unsigned int level)
+{
+	for (const struct sw_admission_level *l = a->levels; l < a->levels + a->level_count; l++)
+		if (l->level == level && l->way != SW_LIMITER_WAYS &&
+			l->set->fingerprints[l->way] == sw_limiter_fingerprint(l->hash))
+			return sw_limiter_place(t, l->set, l->way);
+	return SW_LIMITER_NONE;
+}
+
 /* The source has proven itself before. */
 static inline bool sw_admission_is_proven(const struct sw_admission *a)
 {

@@ -39,7 +39,7 @@ void sw_learn(struct sw_worker *w, struct sw_burst *b, unsigned int i);
 
 /* The cookie of packet i is valid and admitted: makes the flow and sends a SYN to the server. Sets the verdict. */
 void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
-	uint32_t record);
+	uint32_t record, const struct sw_admission *admission);
 /* A packet of a CONNECTING flow, from either side. Sets the verdict. */
 void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);
 void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);

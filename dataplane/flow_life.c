@@ -54,10 +54,12 @@ uint32_t sw_flow_make(struct sw_worker *w, const struct sw_burst *b, unsigned in
 	s->link = (uint8_t)b->link;
 	s->link_layer_bytes = (uint8_t)p->l3_offset;
 	s->opened = s->deadline = w->now;
-	memcpy(s->link_layer, sw_frame_of(b->mbufs[i]), p->l3_offset);
+	memcpy(s->link_layer, sw_frame_of(b->mbufs[i]), sizeof(s->link_layer)); /* and a little of what is behind */
 	if (b->side == SW_INSIDE)
 		sw_frame_turn(s->link_layer);
-	const uint32_t class = sw_prefix_table_lookup(w->policy->sources, &s->client);
+	/* Of what comes from outside the stage before has looked it up. */
+	const uint32_t class =
+		b->side == SW_OUTSIDE ? b->classes[i] : sw_prefix_table_lookup(w->policy->sources, &s->client);
 	const uint32_t group = sw_prefix_table_class(w->policy->sources, class)->group;
 	if (group != SW_NONE)
 		s->group = w->policy->group[group].slot;
@@ -85,7 +87,7 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 	} else if (f->record != SW_FLOW_NONE) {
 		w->records[f->record].conns++;
 	}
-	sw_flow_count(w, flow, service);
+	sw_flow_count(w, flow, service, NULL);
 	sw_flow_move(&w->flows, flow, SW_LIST_ESTABLISHED);
 	sw_count(w, service->slot, SW_COUNT_FLOW_NATIVE);
 }

@@ -28,9 +28,10 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->syns = b->proven = 0;
 	memset(b->verdicts, 0, sizeof(b->verdicts));
 	memset(b->reasons, 0, sizeof(b->reasons));
-	memset(b->services, 0xff, sizeof(b->services)); /* SW_NONE, SW_FLOW_NONE */
-	memset(b->slots, 0xff, sizeof(b->slots));
-	memset(b->flows, 0xff, sizeof(b->flows));
+	sw_fill(b->services, SW_NONE);
+	sw_fill(b->slots, SW_NONE);
+	sw_fill(b->flows, SW_FLOW_NONE);
+	sw_fill(b->classes, SW_SOURCE_CLASS_NONE);
 	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
 }
 

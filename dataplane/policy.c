@@ -85,6 +85,33 @@ static void build_level(const struct sw_limits *whole, const struct sw_global *g
 	out->any_conn = out->conn.interval != 0 || out->concurrent != 0;
 }
 
+static bool is_home(const struct sw_global *g, unsigned int level, unsigned int family)
+{
+	return family ? g->levels[level].ipv6_length == SW_LIMITER_HOME_IPV6
+				  : g->levels[level].ipv4_length == SW_LIMITER_HOME_IPV4;
+}
+
+static void add_to_plan(struct sw_level_plan *plan, const struct sw_global *global, unsigned int level, unsigned int family)
+{
+	if (level == 0)
+		plan->source = 1;
+	else if (is_home(global, level, family))
+		plan->home = (uint8_t)level;
+	else
+		plan->others[plan->other_count++] = (uint8_t)level;
+}
+
+static void plan_levels(struct sw_service_profile *s, const struct sw_global *global)
+{
+	for (unsigned int level = 0; level < s->level_count; level++)
+		for (unsigned int family = 0; family < 2; family++) {
+			if (s->levels[level].any)
+				add_to_plan(&s->plans[0][family], global, level, family);
+			if (s->levels[level].any_conn)
+				add_to_plan(&s->plans[1][family], global, level, family);
+		}
+}
+
 static bool limits_anything(const struct sw_limits *l)
 {
 	return l->syn_per_s || l->syn_burst || l->conn_per_s || l->conn_burst || l->concurrent;
@@ -103,11 +130,8 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 		build_level(&s->limits[level], global, level, workers, tsc_hz, &out->levels[level]);
 		if (out->levels[level].any || out->levels[level].any_conn)
 			out->level_count = (uint8_t)(level + 1);
-		if (out->levels[level].any)
-			out->syn_levels[out->syn_level_count++] = (uint8_t)level;
-		if (out->levels[level].any_conn)
-			out->conn_levels[out->conn_level_count++] = (uint8_t)level;
 	}
+	plan_levels(out, global);
 	out->total = s->total;
 	out->total_limited = limits_anything(&s->total);
 	out->start_syn_per_s = s->start_syn_per_s;
@@ -130,8 +154,7 @@ static void build_masks(const struct sw_global *global, struct sw_policy *p)
 			const unsigned int length = family ? global->levels[level].ipv6_length
 				: SW_IPV4_MAPPED_BITS + (unsigned int)global->levels[level].ipv4_length;
 			const struct sw_address mask = sw_address_mask(ones, (uint8_t)length);
-			p->level_is_home[level][family] =
-				length == (family ? SW_LIMITER_HOME_IPV6 : SW_IPV4_MAPPED_BITS + SW_LIMITER_HOME_IPV4);
+			p->level_is_home[level][family] = is_home(global, level, family);
 			memcpy(&p->level_masks[level][family].high, mask.bytes, 8);
 			memcpy(&p->level_masks[level][family].low, mask.bytes + 8, 8);
 		}

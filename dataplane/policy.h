@@ -24,14 +24,21 @@ struct sw_limit_profile {
 	uint8_t reserved;
 };
 
+/* Which levels have to be looked at. */
+struct sw_level_plan {
+	uint8_t source;         /* the source's own: level 0 */
+	uint8_t home;           /* the level that is a neighbourhood (core/limiter_table.h); 0: none */
+	uint8_t other_count;
+	uint8_t others[SW_PREFIX_LEVELS - 1];
+};
+
 struct sw_service_profile {
 	uint32_t slot;
 	uint8_t mode;           /* enum sw_mode */
 	uint8_t refusal;        /* enum sw_refusal */
 	uint8_t tcp_auth;       /* enum sw_tcp_auth */
 	uint8_t level_count;    /* levels with any limit are below this */
-	/* Which levels have to be looked at for SYNs, and for proven connections; rising. */
-	uint8_t syn_level_count, conn_level_count, syn_levels[SW_PREFIX_LEVELS], conn_levels[SW_PREFIX_LEVELS];
+	struct sw_level_plan plans[2][2]; /* SYNs, proven connections; IPv4, IPv6 */
 	uint8_t total_limited;  /* total has a limit: shares are looked at */
 	uint32_t block_after;   /* 0: never */
 	uint64_t block_cycles;

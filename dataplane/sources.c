@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "sources.h"
+#include "admission.h"
 
 #include "stages/stage.h"
 
@@ -181,11 +181,13 @@ void sw_source_note_refusal(struct sw_worker *w, const struct sw_service_profile
  * The flow remembers where it was counted: the policy may have other levels when it ends, or none. An entry that counts
  * is pinned, so it is still there.
  */
-static void count_level(struct sw_worker *w, struct sw_flow_setup *f, uint32_t slot, unsigned int level)
+static void count_level(struct sw_worker *w, struct sw_flow_setup *f, uint32_t slot, unsigned int level,
+	const struct sw_admission *admission)
 {
-	const uint32_t at =
-		sw_source_take_entry(w, sw_level_key(w, &f->client, f->is_ipv6, SW_LIMITER_CONN, level, slot));
+	uint32_t at = admission ? sw_admission_place(&w->limiter, admission, level) : SW_LIMITER_NONE;
 
+	if (at == SW_LIMITER_NONE)
+		at = sw_source_take_entry(w, sw_level_key(w, &f->client, f->is_ipv6, SW_LIMITER_CONN, level, slot));
 	if (at == SW_LIMITER_NONE)
 		return;
 	const uint32_t connections = sw_limiter_note(&w->limiter, at) & SW_NOTE_VALUE;
@@ -205,7 +207,8 @@ static void uncount_levels(struct sw_worker *w, struct sw_flow_setup *f)
 	}
 }
 
-void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_profile *service)
+void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_profile *service,
+	const struct sw_admission *admission)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
 	struct sw_flow_setup *setup = &w->flows.setups[flow];
@@ -220,7 +223,7 @@ void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_p
 		w->records[f->record].concurrent++;
 	for (unsigned int level = 1; level < service->level_count; level++)
 		if (service->levels[level].concurrent != 0)
-			count_level(w, setup, service->slot, level);
+			count_level(w, setup, service->slot, level, admission);
 }
 
 void sw_flow_uncount(struct sw_worker *w, uint32_t flow)

@@ -9,6 +9,8 @@
 
 #include "worker.h"
 
+struct sw_admission;
+
 /* ---- entries of the limiter ---------------------------------------------------------------------------------------- */
 
 /* Of a source towards a service. */
@@ -54,6 +56,13 @@ static inline uint32_t sw_source_take_entry(struct sw_worker *w, struct sw_limit
 /* A record, if one is to be had, for an unproven source with the entry `at`. */
 void sw_source_claim_record(struct sw_worker *w, uint32_t at, const struct sw_address *source, uint32_t slot);
 
+/* Asks for the line where the source's entry is looked for first: sw_source_prove() will want it. */
+static inline void sw_source_ask(const struct sw_worker *w, const struct sw_address *source, bool is_ipv6, uint32_t slot)
+{
+	const struct sw_limiter_key home = sw_limiter_home_key(&w->limiter, source, is_ipv6, SW_LIMITER_SYN, slot);
+	__builtin_prefetch(sw_limiter_set_of(&w->limiter, home.home), 1);
+}
+
 /*
  * A source has echoed a cookie or a server's ISN: its record (made when there is none) becomes proven. Returns the
  * record's index, SW_FLOW_NONE when no record can be had.
@@ -67,8 +76,12 @@ uint32_t sw_source_prove(struct sw_worker *w, const struct sw_address *source, b
 void sw_source_note_refusal(struct sw_worker *w, const struct sw_service_profile *s, uint32_t record,
 	uint64_t connection);
 
-/* The flow is established or about to be: counts as concurrent until sw_flow_uncount(). */
-void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_profile *service);
+/*
+ * The flow is established or about to be: counts as concurrent until sw_flow_uncount(). `admission`: that which let it
+ * in, whose entries need no second search; NULL where there is none.
+ */
+void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_profile *service,
+	const struct sw_admission *admission);
 void sw_flow_uncount(struct sw_worker *w, uint32_t flow);
 
 static inline bool sw_source_blocked(const struct sw_worker *w, uint32_t record)

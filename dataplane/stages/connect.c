@@ -4,6 +4,7 @@
  * cookie and carries the client's own ISN; what the client says meanwhile is held; the server's SYN-ACK fixes the
  * deltas. Either end may give up.
  */
+#include "../admission.h"
 #include "../flow.h"
 
 #include "../core/frame.h"
@@ -94,12 +95,19 @@ static void release(struct sw_worker *w, uint32_t flow)
 
 /* ---- segments of the box's own ------------------------------------------------------------------------------------ */
 
-static struct sw_segment segment_of(const struct sw_flow_setup *s, bool from_server)
+/* Filled in place: a copy of what has just been written field by field would wait for all of it. */
+static inline void segment_of(struct sw_segment *out, const struct sw_flow_setup *s, bool from_server)
 {
-	return (struct sw_segment){
-		.client = &s->client, .server = &s->server, .client_port = s->client_port, .server_port = s->server_port,
-		.is_ipv6 = s->is_ipv6, .from_server = from_server,
-	};
+	out->client = &s->client;
+	out->server = &s->server;
+	out->client_port = s->client_port;
+	out->server_port = s->server_port;
+	out->is_ipv6 = s->is_ipv6;
+	out->from_server = from_server;
+	out->flags = 0;
+	out->window = 0;
+	out->seq = out->ack = 0;
+	out->option_words = 0;
 }
 
 /* Writes it into `m`, whatever `m` held before, with the flow's own link layer. */
@@ -107,7 +115,7 @@ static void write_into(struct rte_mbuf *m, const struct sw_flow_setup *s, const 
 {
 	uint8_t *frame = sw_frame_of(m);
 
-	memcpy(frame, s->link_layer, s->link_layer_bytes);
+	memcpy(frame, s->link_layer, sizeof(s->link_layer)); /* all of it: what is too much the IP header covers */
 	if (segment->from_server)
 		sw_frame_turn(frame);
 	sw_frame_resize(m, sw_segment_write(frame, s->link_layer_bytes, segment));
@@ -136,20 +144,20 @@ static uint16_t syn_window(const struct sw_flow_setup *s)
 	return window > 65535 ? 65535 : (uint16_t)window;
 }
 
-static struct sw_segment syn_to_server(const struct sw_flow_setup *s)
+static void syn_to_server(struct sw_segment *syn, const struct sw_flow_setup *s)
 {
-	struct sw_segment syn = segment_of(s, false);
-
-	syn.flags = (uint8_t)(SW_TCP_SYN | (s->ecn ? SW_TCP_ECE | SW_TCP_CWR : 0));
-	syn.seq = s->client_isn;
-	syn.window = syn_window(s);
-	sw_segment_syn_options(&syn, s->client_mss, s->window_scale, s->sack, s->timestamps, s->client_tsval, 0);
-	return syn;
+	segment_of(syn, s, false);
+	syn->flags = (uint8_t)(SW_TCP_SYN | (s->ecn ? SW_TCP_ECE | SW_TCP_CWR : 0));
+	syn->seq = s->client_isn;
+	syn->window = syn_window(s);
+	sw_segment_syn_options(syn, s->client_mss, s->window_scale, s->sack, s->timestamps, s->client_tsval, 0);
 }
 
 static void send_syn(struct sw_worker *w, uint32_t flow)
 {
-	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow]);
+	struct sw_segment syn;
+
+	syn_to_server(&syn, &w->flows.setups[flow]);
 
 	send_new(w, flow, &syn, SW_COUNT_SENT_SYN);
 }
@@ -188,7 +196,7 @@ static void fill(struct sw_worker *w, const struct sw_burst *b, unsigned int i, 
 }
 
 void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
-	uint32_t record)
+	uint32_t record, const struct sw_admission *admission)
 {
 	const uint32_t flow = sw_flow_make(w, b, i, SW_LIST_CONNECTING);
 
@@ -198,7 +206,7 @@ void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, co
 	}
 	fill(w, b, i, flow, options);
 	w->flows.flows[flow].record = record;
-	sw_flow_count(w, flow, sw_service_of(w, b, i));
+	sw_flow_count(w, flow, sw_service_of(w, b, i), admission);
 	sw_count(w, b->slots[i], SW_COUNT_FLOW_PROXIED);
 	b->flows[i] = flow;
 	if (sw_segment_length(&b->packets[i]) != 0) {
@@ -207,7 +215,8 @@ void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, co
 		return;
 	}
 	/* A bare ACK has done its work: its buffer carries the SYN. */
-	const struct sw_segment syn = syn_to_server(&w->flows.setups[flow]);
+	struct sw_segment syn;
+	syn_to_server(&syn, &w->flows.setups[flow]);
 	write_into(b->mbufs[i], &w->flows.setups[flow], &syn);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_SYN);
 	sw_decide(b, i, SW_ABSORBED_AND_REUSED);
@@ -226,7 +235,8 @@ void sw_connect_from_client(struct sw_worker *w, struct sw_burst *b, unsigned in
 		return;
 	}
 	if (p->tcp_flags & SW_TCP_RST) { /* to the server too, which may wait for the ACK of its SYN-ACK */
-		struct sw_segment reset = segment_of(s, false);
+		struct sw_segment reset;
+		segment_of(&reset, s, false);
 		reset.flags = SW_TCP_RST;
 		reset.seq = start;
 		write_into(b->mbufs[i], s, &reset);
@@ -292,7 +302,8 @@ static void acknowledge(struct sw_worker *w, struct sw_burst *b, unsigned int i,
 {
 	const struct sw_packet *p = &b->packets[i];
 	const struct sw_flow_setup *s = &w->flows.setups[flow];
-	struct sw_segment ack = segment_of(s, false);
+	struct sw_segment ack;
+	segment_of(&ack, s, false);
 
 	ack.flags = SW_TCP_ACK;
 	ack.seq = seq;
@@ -347,7 +358,8 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 {
 	const struct sw_flow *f = &w->flows.flows[flow];
 	const struct sw_flow_setup *s = &w->flows.setups[flow];
-	struct sw_segment reset = segment_of(s, true);
+	struct sw_segment reset;
+	segment_of(&reset, s, true);
 
 	reset.flags = SW_TCP_RST | SW_TCP_ACK;
 	reset.seq = s->cookie_isn + 1;
@@ -365,7 +377,8 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 static void break_old(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
-	struct sw_segment reset = segment_of(&w->flows.setups[flow], false);
+	struct sw_segment reset;
+	segment_of(&reset, &w->flows.setups[flow], false);
 
 	reset.flags = SW_TCP_RST;
 	reset.seq = b->packets[i].ack;
@@ -394,7 +407,8 @@ void sw_connect_from_server(struct sw_worker *w, struct sw_burst *b, unsigned in
 
 void sw_connect_reset_server(struct sw_worker *w, uint32_t flow)
 {
-	struct sw_segment reset = segment_of(&w->flows.setups[flow], false);
+	struct sw_segment reset;
+	segment_of(&reset, &w->flows.setups[flow], false);
 
 	reset.flags = SW_TCP_RST;
 	reset.seq = w->flows.flows[flow].server.acked;
@@ -407,7 +421,8 @@ void sw_connect_reset_server(struct sw_worker *w, uint32_t flow)
 static void give_up(struct sw_worker *w, uint32_t flow)
 {
 	const struct sw_flow_setup *s = &w->flows.setups[flow];
-	struct sw_segment reset = segment_of(s, true);
+	struct sw_segment reset;
+	segment_of(&reset, s, true);
 
 	reset.flags = SW_TCP_RST | SW_TCP_ACK;
 	reset.seq = s->cookie_isn + 1;

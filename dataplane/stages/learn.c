@@ -89,7 +89,7 @@ static void adopt(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	if (f == NULL)
 		return;
 	f->flags |= SW_FLOW_ADOPTED;
-	sw_flow_count(w, b->flows[i], sw_service_of(w, b, i));
+	sw_flow_count(w, b->flows[i], sw_service_of(w, b, i), NULL);
 	sw_count(w, b->slots[i], SW_COUNT_FLOW_NATIVE);
 	sw_count(w, b->slots[i], SW_COUNT_FLOW_ADOPTED);
 }

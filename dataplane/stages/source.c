@@ -79,15 +79,12 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 }
 
 /* What the policy says of those in a list: the classes first, then the counters that they name. */
-static void ask_for_classes(const struct sw_worker *w, const uint32_t *classes, unsigned int count)
+static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b, const uint8_t *which, unsigned int count)
 {
 	for (unsigned int k = 0; k < count; k++)
-		if (classes[k] != SW_SOURCE_CLASS_NONE)
-			rte_prefetch0(sw_prefix_table_class(w->policy->sources, classes[k]));
+		rte_prefetch0(sw_prefix_table_class(w->policy->sources, b->classes[which[k]]));
 	for (unsigned int k = 0; k < count; k++) {
-		if (classes[k] == SW_SOURCE_CLASS_NONE)
-			continue;
-		const uint32_t entry = sw_prefix_table_class(w->policy->sources, classes[k])->entry;
+		const uint32_t entry = sw_prefix_table_class(w->policy->sources, b->classes[which[k]])->entry;
 		if (entry != SW_NONE)
 			rte_prefetch0(&w->entries[entry]);
 	}
@@ -104,7 +101,6 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	memset(b->classes, 0, sizeof(b->classes)); /* SW_SOURCE_CLASS_NONE */
 	for (unsigned int i; sw_next(&todo, &i);) {
 		if (!needs_look(w, b, i, stamp))
 			continue;
@@ -117,17 +113,26 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 		sw_prefix_table_lookup_burst(w->policy->sources, addresses, n, classes);
 	else
 		memset(classes, 0, sizeof(classes));
-	ask_for_classes(w, classes, n);
-	const uint64_t now_unix_ns = atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed);
+	/* Whoever is in a list, or has a flow that is to remember the answer. */
+	unsigned int listed = 0;
 	for (unsigned int k = 0; k < n; k++) {
+		const uint8_t i = which[k];
+		const uint32_t class = classes[k];
+		b->classes[i] = class;
+		which[listed] = i;
+		listed += class != SW_SOURCE_CLASS_NONE || b->flows[i] != SW_FLOW_NONE;
+	}
+	if (listed == 0)
+		return;
+	ask_for_classes(w, b, which, listed);
+	const uint64_t now_unix_ns = atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed);
+	for (unsigned int k = 0; k < listed; k++) {
 		const unsigned int i = which[k];
 		const uint32_t flow = b->flows[i];
-		b->classes[i] = classes[k];
 		if (flow != SW_FLOW_NONE) {
 			w->flows.flows[flow].checked = stamp;
 			w->flows.flows[flow].flags &= (uint16_t)~(SW_FLOW_DENIED | SW_FLOW_ALLOWED);
 		}
-		if (classes[k] != SW_SOURCE_CLASS_NONE || flow != SW_FLOW_NONE)
-			decide(w, b, i, sw_prefix_table_class_now(w->policy->sources, classes[k], now_unix_ns));
+		decide(w, b, i, sw_prefix_table_class_now(w->policy->sources, b->classes[i], now_unix_ns));
 	}
 }

@@ -198,7 +198,7 @@ static void revive(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 		f->record = SW_FLOW_NONE; /* meanwhile another's */
 	f->flags &= (uint16_t)~SW_FLOW_RESET;
 	f->state = SW_FLOW_ESTABLISHED;
-	sw_flow_count(w, flow, sw_service_of(w, b, i));
+	sw_flow_count(w, flow, sw_service_of(w, b, i), NULL);
 	sw_flow_move(&w->flows, flow, SW_LIST_ESTABLISHED);
 }
 

@@ -51,28 +51,24 @@ static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, en
 		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
 }
 
-static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
+/* `a`: prepared for CONN. */
+static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
+	struct sw_admission *a)
 {
-	struct sw_admission a = {
-		.service = sw_service_of(w, b, i),
-		.source = &b->packets[i].client,
-		.is_ipv6 = b->packets[i].is_ipv6,
-		.group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group,
-		.connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack,
-	};
-
-	sw_admission_prepare(w, &a, 1, SW_LIMITER_CONN);
-	const uint32_t record = sw_source_prove(w, a.source, a.is_ipv6, a.service->slot);
-	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, &a, record);
+	a->group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
+	a->connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack;
+	const uint32_t record = sw_source_prove(w, a->source, a->is_ipv6, a->service->slot);
+	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, a, record);
 	if (reason == SW_ADMITTED)
-		sw_connect_open(w, b, i, options, record);
-	else if (a.service->refusal == SW_REFUSE_RST)
+		sw_connect_open(w, b, i, options, record, a);
+	else if (a->service->refusal == SW_REFUSE_RST)
 		sw_answer_reset(w, b, i, reason);
 	else
 		sw_drop(b, i, reason);
 }
 
-static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options)
+static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
+	struct sw_admission *a)
 {
 	const struct sw_packet *p = &b->packets[i];
 	const uint32_t flow = b->flows[i];
@@ -91,8 +87,16 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 		b->classes[i] = sw_prefix_table_lookup(w->policy->sources, &p->client); /* the old flow's was not looked up */
 	}
 	sw_count(w, b->slots[i], SW_COUNT_COOKIE_VALID);
-	admit(w, b, i, options);
+	admit(w, b, i, options, a);
 }
+
+/* Those of a burst that may echo a cookie, and what their cookies say. */
+struct echoes {
+	unsigned int count;
+	uint8_t which[SW_BURST];
+	uint8_t results[SW_BURST]; /* enum sw_cookie_result */
+	struct sw_cookie_options options[SW_BURST];
+};
 
 /* An ACK that may echo a cookie. */
 static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
@@ -119,6 +123,25 @@ static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, e
 		not_ours(w, b, i, result);
 }
 
+/* What the burst's valid cookies will look at: works it out, and asks for the memory of all before any is used. */
+static void prepare(const struct sw_worker *w, const struct sw_burst *b, const struct echoes *e,
+	struct sw_admission *admissions)
+{
+	unsigned int n = 0;
+
+	for (unsigned int k = 0; k < e->count; k++) {
+		if (e->results[k] != SW_COOKIE_VALID)
+			continue;
+		const unsigned int i = e->which[k];
+		struct sw_admission *a = &admissions[n++];
+		a->service = sw_service_of(w, b, i);
+		a->source = &b->packets[i].client;
+		a->is_ipv6 = b->packets[i].is_ipv6;
+		sw_source_ask(w, a->source, a->is_ipv6, a->service->slot);
+	}
+	sw_admission_prepare(w, admissions, n, SW_LIMITER_CONN);
+}
+
 /*
  * Cookies are checked together, then everything is decided in the order of arrival: a packet may belong to the flow that
  * one before it in the burst has opened, like data or a RST right behind the handshake's ACK, or has ended.
@@ -126,29 +149,31 @@ static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, e
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	const struct sw_packet *packets[SW_BURST];
-	struct sw_cookie_options options[SW_BURST];
-	uint8_t results[SW_BURST], which[SW_BURST];
-	unsigned int n = 0, next = 0;
+	struct sw_admission admissions[SW_BURST], *a = admissions;
+	struct echoes e;
+	unsigned int next = 0;
 	uint32_t candidates = b->pending & ~b->syns, todo = candidates;
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
+	e.count = 0;
 	for (unsigned int i; sw_next(&candidates, &i);) {
 		if (!may_echo(w, b, i))
 			continue;
-		packets[n] = &b->packets[i];
-		which[n++] = (uint8_t)i;
+		packets[e.count] = &b->packets[i];
+		e.which[e.count++] = (uint8_t)i;
 	}
-	if (n)
-		sw_cookie_verify_burst(w->keys, packets, n, results, options);
+	if (e.count)
+		sw_cookie_verify_burst(w->keys, packets, e.count, e.results, e.options);
+	prepare(w, b, &e, admissions);
 	for (unsigned int i; sw_next(&todo, &i);) {
-		const bool echoes = next < n && which[next] == i;
+		const bool echoes = next < e.count && e.which[next] == i;
 		const unsigned int k = echoes ? next++ : 0;
 		if (w->flows.changes != b->changes)
 			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
-		if (echoes && results[k] == SW_COOKIE_VALID)
-			valid(w, b, i, &options[k]);
+		if (echoes && e.results[k] == SW_COOKIE_VALID)
+			valid(w, b, i, &e.options[k], a++);
 		else
-			no_cookie(w, b, i, echoes ? (enum sw_cookie_result)results[k] : SW_COOKIE_INVALID);
+			no_cookie(w, b, i, echoes ? (enum sw_cookie_result)e.results[k] : SW_COOKIE_INVALID);
 	}
 }

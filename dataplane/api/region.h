@@ -19,7 +19,7 @@
 #include "verdicts.h"
 
 #define SW_REGION_MAGIC 0x4e474552574c4153ull
-#define SW_REGION_VERSION 2u
+#define SW_REGION_VERSION 3u
 #define SW_CACHE_LINE 64
 
 /* Counters of one thing (the box, a service): how packets ended, what happened, why packets were dropped. */

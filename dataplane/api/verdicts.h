@@ -22,6 +22,7 @@
 	X(TCP_PORT_ZERO, "tcp_port_zero", "TCP port 0") \
 	X(SOURCE_IMPOSSIBLE, "source_impossible", "source address that is multicast, broadcast, loopback, unspecified or the destination itself (LAND)") \
 	X(DESTINATION_IMPOSSIBLE, "destination_impossible", "TCP to a multicast or broadcast address, or in a multicast or broadcast frame") \
+	X(CHECKSUM_BAD, "checksum_bad", "packet of a protected service whose IPv4 or TCP checksum the NIC found wrong") \
 	X(SYN_FRAGMENTED, "syn_fragmented", "SYN in a fragment, towards an armed service") \
 	X(TCP_AUTH_REFUSED, "tcp_auth_refused", "SYN with TCP-MD5 or TCP-AO towards an armed service, and the policy refuses these") \
 	X(DENIED, "denied", "source in the operator's deny list") \

@@ -9,6 +9,9 @@
 
 #include "../core/service_table.h"
 
+/* Of the two bits that a NIC says of a sum: without it the sum is right or was not looked at; BAD alone is wrong. */
+#define SUMS_IN_DOUBT (RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD)
+
 /* A packet that names no port: later fragments, and headers that cannot be read that far. */
 static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
@@ -27,7 +30,7 @@ static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigne
 }
 
 /* Modes off and monitor never drop, whatever a packet looks like. */
-static void classify_malformed(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+static void classify_bad(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
 	const uint8_t mode = sw_service_of(w, b, i)->mode;
 
@@ -123,22 +126,53 @@ static uint32_t keep_own(struct sw_worker *w, struct sw_burst *b, uint32_t packe
 	return own;
 }
 
-/* The box's own counters were moved where the packet arrived. */
-static void count_received(struct sw_worker *w, const struct sw_burst *b, uint32_t slot, uint32_t packets)
+/* Nobody can tell the sum of a whole TCP segment from one of its fragments. */
+static bool found_wrong(const struct rte_mbuf *m, const struct sw_packet *p)
+{
+	const bool is_segment = p->kind == SW_PACKET_TCP && !p->is_fragment;
+
+	return (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD ||
+		(is_segment && (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_BAD);
+}
+
+/* Returns the set of those whose sums the NIC found wrong: as bad as malformed ones, and SYNs no longer. */
+static __attribute__((noinline)) uint32_t find_wrong_sums(struct sw_burst *b, uint32_t packets)
+{
+	uint32_t wrong = 0;
+
+	for (unsigned int i; sw_next(&packets, &i);) {
+		if (!found_wrong(b->mbufs[i], &b->packets[i]))
+			continue;
+		wrong |= 1u << i;
+		if (b->packets[i].kind != SW_PACKET_MALFORMED)
+			b->packets[i].reason = SW_DROP_CHECKSUM_BAD;
+	}
+	b->syns &= ~wrong;
+	return wrong;
+}
+
+/* The box's own counters were moved where the packet arrived. Returns the set of those with wrong sums. */
+static uint32_t count_received(struct sw_worker *w, struct sw_burst *b, uint32_t slot, uint32_t packets)
 {
 	struct sw_counters *c = &w->services[slot];
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, flags = 0;
+	uint32_t set = packets;
 
+	for (unsigned int i; sw_next(&set, &i);) {
+		bytes += b->mbufs[i]->pkt_len;
+		flags |= b->mbufs[i]->ol_flags;
+	}
+	const uint32_t wrong = unlikely(flags & SUMS_IN_DOUBT) ? find_wrong_sums(b, packets) : 0;
 	c->count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
+	c->count[SW_COUNT_RX_BYTES] += bytes;
 	const unsigned int syns = (unsigned int)__builtin_popcount(packets & b->syns);
 	if (syns)
 		sw_count_many(w, slot, SW_COUNT_SYN_RECEIVED, syns);
-	for (unsigned int i; sw_next(&packets, &i);)
-		bytes += b->mbufs[i]->pkt_len;
-	c->count[SW_COUNT_RX_BYTES] += bytes;
+	return wrong;
 }
 
-static void assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
+/* Likewise. */
+static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
 {
 	const uint32_t slot = w->policy->service[service].slot;
 	uint32_t set = packets;
@@ -149,24 +183,24 @@ static void assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, ui
 	}
 	if (foreign)
 		packets = keep_own(w, b, packets);
-	count_received(w, b, slot, packets);
+	return count_received(w, b, slot, packets);
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
 	struct lookups l;
-	uint32_t malformed = gather(w, b, &l);
+	uint32_t bad = gather(w, b, &l);
 
 	for (unsigned int k = 0; k < l.count; k++) {
 		if (l.services[k] == SW_NONE) {
-			malformed &= ~l.packets[k];
+			bad &= ~l.packets[k];
 			forward_all(b, l.packets[k]);
 		} else {
-			assign(w, b, l.services[k], l.packets[k], foreign);
+			bad |= assign(w, b, l.services[k], l.packets[k], foreign);
 		}
 	}
-	malformed &= b->pending;
-	for (unsigned int i; sw_next(&malformed, &i);)
-		classify_malformed(w, b, i);
+	bad &= b->pending;
+	for (unsigned int i; sw_next(&bad, &i);)
+		classify_bad(w, b, i);
 }

@@ -251,6 +251,106 @@ static void malformed_packets_pass_an_unguarded_service(struct net *n)
 	assert_count(n, WOULD_DROP, would);
 }
 
+/* ---- what the NIC says of checksums
+ * ------------------------------------------------------------------------------------------- */
+
+#define IP_SUM(what) RTE_MBUF_F_RX_IP_CKSUM_##what
+#define L4_SUM(what) RTE_MBUF_F_RX_L4_CKSUM_##what
+
+/* Puts it in front of the box with what a NIC would say in its mbuf. */
+static void put_checked(struct net *n, enum sw_side side, const struct frame *f, uint64_t flags)
+{
+	net_put(n, side, f);
+	n->waiting[n->waiting_count - 1].mbuf->ol_flags = flags;
+}
+
+static const struct {
+	uint64_t flags;
+	bool is_wrong;
+} sums[] = {
+	{0, false},
+	{IP_SUM(GOOD) | L4_SUM(GOOD), false},
+	{IP_SUM(NONE) | L4_SUM(NONE), false}, /* both bits: not right in the packet, and none the worse for it */
+	{IP_SUM(GOOD) | L4_SUM(BAD), true},
+	{IP_SUM(BAD) | L4_SUM(GOOD), true},
+	{IP_SUM(BAD) | L4_SUM(BAD), true},
+	{IP_SUM(NONE) | L4_SUM(BAD), true},
+	{IP_SUM(BAD) | L4_SUM(NONE), true},
+	{L4_SUM(BAD) | RTE_MBUF_F_RX_RSS_HASH, true},
+	{RTE_MBUF_F_RX_RSS_HASH | RTE_MBUF_F_RX_FDIR, false},
+};
+enum { SUMS = sizeof(sums) / sizeof(sums[0]) };
+
+/* All in one burst: each is judged by its own flags. */
+static void wrong_sums_towards_a_service_are_dropped(struct net *n)
+{
+	unsigned int wrong = 0;
+
+	for (unsigned int i = 0; i < SUMS; i++) {
+		const struct session s = session_of(n, i);
+		const struct frame f = good_syn(&s);
+		put_checked(n, SW_OUTSIDE, &f, sums[i].flags);
+		wrong += sums[i].is_wrong;
+	}
+	net_run(n);
+	assert_dropped(n, CHECKSUM_BAD, wrong);
+	assert_count(n, ANSWERED, SUMS - wrong);
+	assert_count(n, SYN_RECEIVED, SUMS - wrong); /* the others arm nobody */
+	assert_int_equal(n->w->services[0].dropped[SW_DROP_CHECKSUM_BAD], wrong);
+	for (unsigned int i = 0; i < SUMS; i++) {
+		struct session s = session_of(n, i);
+		if (!sums[i].is_wrong)
+			expect_syn_ack(&s);
+	}
+}
+
+/* A connection does not move by what was damaged on its way, in either direction. */
+static void wrong_sums_do_not_move_a_connection(struct net *n)
+{
+	struct session s = session_of(n, 1);
+
+	session_establish(&s);
+	for (unsigned int side = 0; side < SW_SIDES; side++) {
+		const bool out = side == SW_OUTSIDE;
+		const struct frame f = session_frame(&s, (enum sw_side)side, &(struct segment){.flags = SW_TCP_ACK | SW_TCP_FIN,
+			.seq = out ? client_next(&s) : server_next(&s), .ack = out ? server_next_at_client(&s) : client_next(&s)});
+		put_checked(n, (enum sw_side)side, &f, IP_SUM(GOOD) | L4_SUM(BAD));
+		put_checked(n, (enum sw_side)side, &f, IP_SUM(BAD) | L4_SUM(GOOD));
+	}
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, CHECKSUM_BAD, 4);
+	session_exchange(&s, 100);
+	session_close(&s);
+}
+
+static void wrong_sums_pass_where_nothing_is_dropped(struct net *n)
+{
+	struct session s = session_of(n, 1);
+
+	for (unsigned int mode = SW_MODE_OFF; mode <= SW_MODE_MONITOR; mode++) {
+		const struct frame f = good_syn(&s);
+		n->draft.services[0].mode = (uint8_t)mode;
+		net_new_policy(n);
+		net_arm(n, 0, false);
+		put_checked(n, SW_OUTSIDE, &f, IP_SUM(BAD) | L4_SUM(BAD));
+		net_run(n);
+		const struct frame g = net_expect_raw(n, SW_INSIDE);
+		assert_same(&g, &f);
+		assert_count(n, WOULD_DROP, mode == SW_MODE_MONITOR);
+	}
+	n->draft.services[0].mode = SW_MODE_ALWAYS;
+	net_new_policy(n);
+	s.server_port = OTHER_PORT; /* no service's */
+	const struct frame f = good_syn(&s);
+	put_checked(n, SW_OUTSIDE, &f, IP_SUM(BAD) | L4_SUM(BAD));
+	put_checked(n, SW_INSIDE, &f, IP_SUM(BAD) | L4_SUM(BAD));
+	net_run(n);
+	assert_int_equal(net_discard(n), 2);
+	assert_int_equal(net_dropped_all(n), 0);
+	assert_count(n, WOULD_DROP, 1);
+}
+
 /* ---- fragments
  * ------------------------------------------------------------------------------------------------------------------ */
 
@@ -298,6 +398,11 @@ static void fragments(struct net *n)
 	assert_same(&g, &second);
 	net_expect_nothing(n);
 	assert_dropped(n, SYN_FRAGMENTED, 1);
+	put_checked(n, SW_OUTSIDE, &first, L4_SUM(BAD)); /* of a whole that the NIC has not seen */
+	put_checked(n, SW_OUTSIDE, &first, IP_SUM(BAD));
+	net_run(n);
+	assert_dropped(n, SYN_FRAGMENTED, 2);
+	assert_dropped(n, CHECKSUM_BAD, 1);
 
 	/* Of an established connection: the first is translated, its checksum with it. */
 	session_establish(&s);
@@ -365,6 +470,9 @@ static const struct net_case cases[] = {
 	NET_CASE(three_tags_pass_untouched, NULL),
 	NET_CASE(malformed_packets_are_dropped_by_reason, NULL),
 	NET_CASE(malformed_packets_pass_an_unguarded_service, NULL),
+	NET_CASE(wrong_sums_towards_a_service_are_dropped, NULL),
+	NET_CASE(wrong_sums_do_not_move_a_connection, NULL),
+	NET_CASE(wrong_sums_pass_where_nothing_is_dropped, NULL),
 	NET_CASE(fragments, NULL),
 	NET_CASE(signed_syns, NULL),
 };

@@ -55,6 +55,22 @@ static void what_is_nobodys_is_not_handed_over(struct net *n)
 	assert_count(n, HANDED_OVER, 0);
 }
 
+/* What the NIC said travels with the packet, and its owner acts on it. */
+static void wrong_sums_are_dropped_by_the_owner(struct net *n)
+{
+	for (unsigned int k = 0; k < 2; k++) {
+		struct session s = session_of(n, 1);
+		const unsigned int at = owner(n, &s);
+		n->worker = at ^ k;
+		client_syn(&s);
+		n->waiting[0].mbuf->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_BAD;
+		net_run(n);
+		net_expect_nothing(n);
+		assert_int_equal(n->box.workers[at]->totals.dropped[SW_DROP_CHECKSUM_BAD], k + 1);
+	}
+	assert_count(n, HANDED_OVER, 1);
+}
+
 static void order_within_a_connection_stays(struct net *n)
 {
 	for (unsigned int k = 0; k < 2; k++) {
@@ -173,6 +189,7 @@ static void concurrent_cap_spans_workers(struct net *n)
 static const struct net_case cases[] = {
 	NET_CASE(connections_over_both_workers, shape_two_workers),
 	NET_CASE(what_is_nobodys_is_not_handed_over, shape_two_workers),
+	NET_CASE(wrong_sums_are_dropped_by_the_owner, shape_two_workers),
 	NET_CASE(order_within_a_connection_stays, shape_two_workers),
 	NET_CASE(icmp_errors_find_the_owner, shape_two_workers),
 	NET_CASE(ring_to_the_owner_is_full, shape_two_workers),

@@ -19,7 +19,7 @@ enum sw_packet_kind {
 	SW_PACKET_TCP,        /* header and options are whole; first fragments too (is_fragment) */
 	SW_PACKET_ICMP_ERROR, /* ICMP error whose inner packet is TCP with at least its first 8 bytes */
 	SW_PACKET_FRAGMENT,   /* later fragment (offset > 0) of IPv4 or IPv6: addresses only */
-	SW_PACKET_MALFORMED,  /* addresses are right, the rest is not: `reason`. Dropped if an address is protected */
+	SW_PACKET_MALFORMED,  /* addresses are right, the rest is not: `reason`. Dropped if a service there is guarded */
 };
 
 enum {

@@ -203,14 +203,15 @@ static int index_slots(struct sw_policy *p)
 
 static int build_tables(const void *snapshot, struct sw_policy *p)
 {
-	uint32_t rule_count, target_count;
+	uint32_t rule_count, target_count, service_count;
 	const struct sw_prefix_rule *rules = sw_snapshot_prefixes(snapshot, &rule_count);
 	const struct sw_target *targets = sw_snapshot_targets(snapshot, &target_count);
+	const struct sw_service *services = sw_snapshot_services(snapshot, &service_count);
 	const int result = sw_prefix_table_build(rules, rule_count, &tables_allocator, &p->sources);
 	if (result)
 		return result;
 	p->have_rules = rule_count != 0;
-	return sw_service_table_build(targets, target_count, &tables_allocator, &p->services);
+	return sw_service_table_build(targets, target_count, services, &tables_allocator, &p->services);
 }
 
 int sw_policy_build(const void *snapshot, uint64_t bytes, uint64_t tsc_hz, struct sw_policy **out)

@@ -11,7 +11,9 @@ enum { LINE = 64, SLOTS_MIN = 16 };
 struct sw_service_zone {
 	uint32_t parent; /* the zone of the next shorter prefix, or 0 */
 	uint32_t range_first, range_count;
-	uint32_t has_exact;
+	uint8_t has_exact;
+	uint8_t strictest; /* enum sw_mode: of its services and those of its parents */
+	uint8_t reserved[2];
 };
 
 /*
@@ -132,9 +134,10 @@ void sw_service_table_lookup_burst(const struct sw_service_table *table, const s
 		lookup_wide_burst(table, &wide, ports, service_out);
 }
 
-bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address)
+enum sw_mode sw_service_table_strictest_mode(const struct sw_service_table *table, const struct sw_address *address)
 {
-	return sw_prefix_trie_lookup(&table->trie, address) != 0;
+	_Static_assert(SW_MODE_OFF == 0, "zone 0, which is all zeros, is nobody's");
+	return (enum sw_mode)table->zones[sw_prefix_trie_lookup(&table->trie, address)].strictest;
 }
 
 size_t sw_service_table_bytes(const struct sw_service_table *table)
@@ -145,6 +148,7 @@ size_t sw_service_table_bytes(const struct sw_service_table *table)
 /* ---- building --------------------------------------------------------------------------------------------------- */
 
 struct draft {
+	const struct sw_service *services;
 	const struct sw_target **sorted; /* by prefix, then narrowness */
 	struct sw_trie_prefix *prefixes; /* of zone i + 1 */
 	struct sw_service_zone *zones;
@@ -211,6 +215,13 @@ static void insert_exact(struct draft *d, uint32_t key, uint32_t service)
 		d->exact[at] = (struct sw_service_exact){.key = key, .service = service};
 }
 
+static uint8_t stricter(uint8_t a, uint8_t b)
+{
+	_Static_assert(SW_MODE_OFF < SW_MODE_MONITOR && SW_MODE_MONITOR < SW_MODE_AUTO && SW_MODE_AUTO < SW_MODE_ALWAYS,
+	    "the stricter mode is the greater one");
+	return a > b ? a : b;
+}
+
 /* `targets`: all of one prefix, single ports first, as the order by narrowness has it. */
 static void build_zone(struct draft *d, const struct sw_target **targets, uint32_t count)
 {
@@ -222,13 +233,15 @@ static void build_zone(struct draft *d, const struct sw_target **targets, uint32
 		if (!is_host(targets[single]))
 			insert_exact(d, exact_key(number, targets[single]->port_first), targets[single]->service);
 	zone->has_exact = single > 0 && !is_host(targets[0]);
+	for (uint32_t i = 0; i < count; i++)
+		zone->strictest = stricter(zone->strictest, d->services[targets[i]->service].mode);
 	if (single < count)
 		add_ranges(d, zone, targets + single, count - single);
 }
 
 /*
  * Parents come before children in the order of prefixes, so the candidates are the zones around the one before, of the
- * same family.
+ * same family, and what a parent says of its own parents is known.
  */
 static void link_parents(struct draft *d)
 {
@@ -240,6 +253,7 @@ static void link_parents(struct draft *d)
 		while (parent && !sw_prefix_contains(&d->prefixes[parent - 1].prefix, &prefix->address))
 			parent = d->zones[parent].parent;
 		d->zones[number].parent = parent;
+		d->zones[number].strictest = stricter(d->zones[number].strictest, d->zones[parent].strictest);
 		before[family] = number;
 	}
 }
@@ -355,10 +369,10 @@ static void release(const struct sw_allocator *allocator, void *memory)
 		free(memory);
 }
 
-int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
-    struct sw_service_table **out)
+int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_service *services,
+    const struct sw_allocator *allocator, struct sw_service_table **out)
 {
-	struct draft draft = {0};
+	struct draft draft = {.services = services};
 	struct sw_service_table *table = NULL;
 
 	*out = NULL;

@@ -39,11 +39,12 @@ struct sw_service_table {
 };
 
 /*
- * `targets`: as in a checked snapshot, in any order; read only during the call. `allocator`: NULL for malloc; copied.
+ * `targets`: as in a checked snapshot, in any order; `services`: those that they name, of which the modes matter. Both
+ * are read only during the call. `allocator`: NULL for malloc; copied.
  * 0, or -ENOMEM with *out NULL. May block and allocates scratch memory: never called by a worker.
  */
-int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_allocator *allocator,
-    struct sw_service_table **out);
+int sw_service_table_build(const struct sw_target *targets, uint32_t count, const struct sw_service *services,
+    const struct sw_allocator *allocator, struct sw_service_table **out);
 void sw_service_table_free(struct sw_service_table *table); /* NULL is fine */
 size_t sw_service_table_bytes(const struct sw_service_table *table);
 
@@ -66,7 +67,10 @@ static inline uint32_t sw_service_table_lookup(
 void sw_service_table_lookup_burst(const struct sw_service_table *table, const struct sw_address *const *servers,
     const uint16_t *ports, unsigned int count, uint32_t *service_out);
 
-/* Is any port of this address protected: the question for fragments and for headers that cannot be read further. */
-bool sw_service_table_address_protected(const struct sw_service_table *table, const struct sw_address *address);
+/*
+ * The strictest mode of all services that have any port of this address; SW_MODE_OFF where there is none: the question
+ * for fragments and for headers that cannot be read further.
+ */
+enum sw_mode sw_service_table_strictest_mode(const struct sw_service_table *table, const struct sw_address *address);
 
 #endif

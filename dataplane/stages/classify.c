@@ -12,35 +12,34 @@
 /* Of the two bits that a NIC says of a sum: without it the sum is right or was not looked at; BAD alone is wrong. */
 #define SUMS_IN_DOUBT (RTE_MBUF_F_RX_IP_CKSUM_BAD | RTE_MBUF_F_RX_L4_CKSUM_BAD)
 
-/* A packet that names no port: later fragments, and headers that cannot be read that far. */
-static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigned int i)
-{
-	const struct sw_packet *p = &b->packets[i];
-
-	if (!sw_service_table_address_protected(w->policy->services, &p->server)) {
-		sw_decide(b, i, SW_FORWARD);
-		return;
-	}
-	if (p->kind == SW_PACKET_MALFORMED)
-		sw_drop(b, i, p->reason);
-	else if (b->side == SW_OUTSIDE && w->policy->fragments == SW_FRAGMENTS_DROP)
-		sw_drop(b, i, SW_DROP_FRAGMENT_REFUSED);
-	else
-		sw_decide(b, i, SW_FORWARD);
-}
-
 /* Modes off and monitor never drop, whatever a packet looks like. */
-static void classify_bad(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+static void drop_if_guarded(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_mode mode,
+	enum sw_drop_reason reason)
 {
-	const uint8_t mode = sw_service_of(w, b, i)->mode;
-
 	if (mode == SW_MODE_OFF || mode == SW_MODE_MONITOR) {
 		sw_decide(b, i, SW_FORWARD);
 		if (mode == SW_MODE_MONITOR)
 			sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
 	} else {
-		sw_drop(b, i, b->packets[i].reason);
+		sw_drop(b, i, reason);
 	}
+}
+
+/*
+ * A packet that names no port: later fragments, and headers that cannot be read that far. It may be for any service of
+ * its address, so the strictest of them decides.
+ */
+static void classify_by_address(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const struct sw_packet *p = &b->packets[i];
+	const bool is_malformed = p->kind == SW_PACKET_MALFORMED;
+
+	if (!is_malformed && (b->side != SW_OUTSIDE || w->policy->fragments != SW_FRAGMENTS_DROP)) {
+		sw_decide(b, i, SW_FORWARD);
+		return;
+	}
+	const enum sw_mode mode = sw_service_table_strictest_mode(w->policy->services, &p->server);
+	drop_if_guarded(w, b, i, mode, is_malformed ? p->reason : SW_DROP_FRAGMENT_REFUSED);
 }
 
 static inline void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned int i)
@@ -202,5 +201,5 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 	}
 	bad &= b->pending;
 	for (unsigned int i; sw_next(&bad, &i);)
-		classify_bad(w, b, i);
+		drop_if_guarded(w, b, i, sw_service_of(w, b, i)->mode, b->packets[i].reason);
 }

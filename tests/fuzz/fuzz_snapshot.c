@@ -39,11 +39,11 @@ static void look_up_targets(const void *snapshot)
 	uint32_t count, services;
 	const struct sw_target *targets = sw_snapshot_targets(snapshot, &count);
 	struct sw_service_table *table;
-	sw_snapshot_services(snapshot, &services);
-	SW_PROMISE(sw_service_table_build(targets, count, NULL, &table) == 0);
+	const struct sw_service *service = sw_snapshot_services(snapshot, &services);
+	SW_PROMISE(sw_service_table_build(targets, count, service, NULL, &table) == 0);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct sw_address *server = &targets[i].server.address;
-		SW_PROMISE(sw_service_table_address_protected(table, server));
+		SW_PROMISE(sw_service_table_strictest_mode(table, server) >= service[targets[i].service].mode);
 		SW_PROMISE(sw_service_table_lookup(table, server, targets[i].port_first) < services);
 		SW_PROMISE(sw_service_table_lookup(table, server, targets[i].port_last) < services);
 	}

@@ -27,18 +27,30 @@ static uint32_t ask_oracle(
 	return best ? best->service : SW_NONE;
 }
 
-static bool oracle_protects(const struct sw_target *targets, uint32_t count, const struct sw_address *server)
+static struct sw_service services[SW_TARGETS_MAX]; /* service k has mode k % SW_MODES */
+
+static enum sw_mode ask_oracle_for_mode(
+    const struct sw_target *targets, uint32_t count, const struct sw_address *server)
 {
+	uint32_t strictest = SW_MODE_OFF;
 	for (uint32_t i = 0; i < count; i++)
-		if (sw_prefix_contains(&targets[i].server, server))
-			return true;
-	return false;
+		if (sw_prefix_contains(&targets[i].server, server) && targets[i].service % SW_MODES > strictest)
+			strictest = targets[i].service % SW_MODES;
+	return (enum sw_mode)strictest;
+}
+
+static int set_modes(void **state)
+{
+	(void)state;
+	for (uint32_t k = 0; k < sizeof(services) / sizeof(services[0]); k++)
+		services[k].mode = (uint8_t)(k % SW_MODES);
+	return 0;
 }
 
 static struct sw_service_table *build(const struct sw_target *targets, uint32_t count)
 {
 	struct sw_service_table *table;
-	assert_int_equal(sw_service_table_build(targets, count, NULL, &table), 0);
+	assert_int_equal(sw_service_table_build(targets, count, services, NULL, &table), 0);
 	return table;
 }
 
@@ -55,8 +67,8 @@ static void assert_same(const struct sw_service_table *table, const struct sw_ta
 		for (unsigned int i = 0; i < burst; i++) {
 			assert_int_equal(got[i], ask_oracle(targets, count, pointers[i], ports[at + i]));
 			assert_int_equal(got[i], sw_service_table_lookup(table, pointers[i], ports[at + i]));
-			assert_int_equal(sw_service_table_address_protected(table, pointers[i]),
-				oracle_protects(targets, count, pointers[i]));
+			assert_int_equal(sw_service_table_strictest_mode(table, pointers[i]),
+				ask_oracle_for_mode(targets, count, pointers[i]));
 		}
 	}
 }
@@ -71,7 +83,7 @@ static const struct {
 	const char *server;
 	uint16_t port;
 	uint32_t want;
-	bool is_protected;
+	bool is_protected; /* by service 7 or 4095, whose mode is `always` */
 } cases[] = {
     {"nothing", {{0}}, "10.0.0.1", 80, SW_NONE, false},
     {"exact", {{"10.0.0.1", 80, 80, 7}}, "10.0.0.1", 80, 7, true},
@@ -124,12 +136,50 @@ static void targets_match_as_the_contract_says(void **state)
 		struct sw_service_table *table = build(targets, count);
 		const struct sw_address server = address_of(cases[i].server);
 		const uint32_t got = sw_service_table_lookup(table, &server, cases[i].port);
-		if (got != cases[i].want || sw_service_table_address_protected(table, &server) != cases[i].is_protected)
+		const enum sw_mode mode = cases[i].is_protected ? SW_MODE_ALWAYS : SW_MODE_OFF;
+		if (got != cases[i].want || sw_service_table_strictest_mode(table, &server) != mode)
 			fail_msg("%s: service %u", cases[i].what, got);
 		assert_same(table, targets, count, &server, &cases[i].port, 1);
 		sw_service_table_free(table);
 	}
 	sw_service_table_free(NULL);
+}
+
+/* Whichever port it is: of the address's own services and of those of every prefix around it. */
+static void the_strictest_service_speaks_for_an_address(void **state)
+{
+	static const struct {
+		const char *server;
+		enum sw_mode mode;
+	} asked[] = {
+	    {"10.1.2.3", SW_MODE_ALWAYS}, /* its own is off, its network is monitored, and that around it always on */
+	    {"10.1.2.4", SW_MODE_ALWAYS},
+	    {"10.1.3.1", SW_MODE_ALWAYS},
+	    {"10.2.0.1", SW_MODE_AUTO}, /* two of its own, the stricter one behind the other */
+	    {"10.2.0.2", SW_MODE_OFF},
+	    {"fd00::1", SW_MODE_MONITOR},
+	    {"fd00::2", SW_MODE_OFF},
+	    {"192.0.2.1", SW_MODE_OFF},
+	};
+	const struct sw_target targets[] = {
+	    {.server = prefix_of("10.1.2.3"), .port_first = 80, .port_last = 80, .service = SW_MODE_OFF},
+	    {.server = prefix_of("10.1.2.0/24"), .port_first = 80, .port_last = 90, .service = SW_MODE_MONITOR},
+	    {.server = prefix_of("10.1.0.0/16"), .port_first = 443, .port_last = 443, .service = SW_MODE_ALWAYS},
+	    {.server = prefix_of("10.2.0.1"), .port_first = 80, .port_last = 80, .service = SW_MODE_MONITOR},
+	    {.server = prefix_of("10.2.0.1"), .port_first = 81, .port_last = 82, .service = SW_MODE_AUTO},
+	    {.server = prefix_of("10.2.0.0/16"), .port_first = 25, .port_last = 25, .service = SW_MODE_OFF},
+	    {.server = prefix_of("fd00::1"), .port_first = 80, .port_last = 80, .service = SW_MODE_MONITOR},
+	    {.server = prefix_of("fd00::/64"), .port_first = 80, .port_last = 80, .service = SW_MODE_OFF},
+	};
+	struct sw_service_table *table = build(targets, sizeof(targets) / sizeof(targets[0]));
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		const struct sw_address server = address_of(asked[i].server);
+		if (sw_service_table_strictest_mode(table, &server) != asked[i].mode)
+			fail_msg("%s", asked[i].server);
+	}
+	sw_service_table_free(table);
 }
 
 static int compare_places(const struct sw_target *a, const struct sw_target *b)
@@ -308,11 +358,11 @@ static void no_memory_is_an_error_and_no_leak(void **state)
 	const struct sw_allocator allocator = {refuse_after, give_back, &left};
 	for (int allowed = 0; allowed < 2; allowed++) {
 		left = allowed;
-		assert_int_equal(sw_service_table_build(&target, 1, &allocator, &table), -ENOMEM);
+		assert_int_equal(sw_service_table_build(&target, 1, services, &allocator, &table), -ENOMEM);
 		assert_null(table);
 	}
 	left = 2;
-	assert_int_equal(sw_service_table_build(&target, 1, &allocator, &table), 0);
+	assert_int_equal(sw_service_table_build(&target, 1, services, &allocator, &table), 0);
 	sw_service_table_free(table);
 }
 
@@ -320,10 +370,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(targets_match_as_the_contract_says),
+		cmocka_unit_test(the_strictest_service_speaks_for_an_address),
 		cmocka_unit_test(random_targets_match_the_oracle),
 		cmocka_unit_test(bursts_of_every_length_match_the_oracle),
 		cmocka_unit_test(capacity_of_the_box),
 		cmocka_unit_test(no_memory_is_an_error_and_no_leak),
 	};
-	return cmocka_run_group_tests_name("service_table", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("service_table", tests, set_modes, NULL);
 }

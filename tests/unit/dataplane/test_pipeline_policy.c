@@ -238,7 +238,7 @@ static void malformed_packets_pass_an_unguarded_service(struct net *n)
 		for (unsigned int i = 0; i < sizeof(spoiled) / sizeof(spoiled[0]); i++) {
 			struct frame f = good_syn(&s);
 			const struct sw_packet p = view_of(&f, SW_OUTSIDE);
-			if (!spoiled[i].has_ports || !spoiled[i].spoil(&f, &p))
+			if (!spoiled[i].spoil(&f, &p))
 				continue;
 			net_put(n, SW_OUTSIDE, &f);
 			net_run(n);
@@ -249,6 +249,36 @@ static void malformed_packets_pass_an_unguarded_service(struct net *n)
 	}
 	assert_int_equal(net_dropped_all(n), 0);
 	assert_count(n, WOULD_DROP, would);
+}
+
+/* What shows no port may be for any service of its address: one in auto or always there guards it. */
+static void malformed_packets_without_ports_are_dropped_if_any_service_there_is_guarded(struct net *n)
+{
+	const struct session s = session_of(n, 1);
+	const bool is_ipv6 = n->flavour->is_ipv6;
+	uint64_t dropped = 0, would = 0;
+
+	draft_service(&n->draft, "network", SW_MODE_OFF); /* around the tracker's address, at other ports */
+	draft_target(&n->draft, is_ipv6 ? "fd00:20::/64" : "10.20.0.0/24", 25, 25, 1);
+	for (unsigned int tracker = 0; tracker < SW_MODES; tracker++) {
+		for (unsigned int network = 0; network < SW_MODES; network++) {
+			n->draft.services[0].mode = (uint8_t)tracker;
+			n->draft.services[1].mode = (uint8_t)network;
+			net_new_policy(n);
+			struct frame f = good_syn(&s);
+			const struct sw_packet p = view_of(&f, SW_OUTSIDE);
+			assert_true(server_port_zero(&f, &p));
+			net_put(n, SW_OUTSIDE, &f);
+			net_run(n);
+			const unsigned int strictest = tracker > network ? tracker : network;
+			dropped += strictest >= SW_MODE_AUTO;
+			would += strictest == SW_MODE_MONITOR;
+			assert_int_equal(net_discard(n), strictest < SW_MODE_AUTO);
+			assert_dropped(n, TCP_PORT_ZERO, dropped);
+			assert_count(n, WOULD_DROP, would);
+		}
+	}
+	assert_int_equal(n->w->services[0].count[SW_COUNT_WOULD_DROP], 0); /* nobody knows whose it was */
 }
 
 /* ---- what the NIC says of checksums
@@ -436,6 +466,16 @@ static void fragments(struct net *n)
 	net_run(n);
 	assert_int_equal(net_discard(n), 1);
 	assert_dropped(n, FRAGMENT_REFUSED, 1);
+
+	for (unsigned int mode = SW_MODE_OFF; mode <= SW_MODE_MONITOR; mode++) {
+		n->draft.services[0].mode = (uint8_t)mode;
+		net_new_policy(n);
+		net_put(n, SW_OUTSIDE, &second);
+		net_run(n);
+		assert_int_equal(net_discard(n), 1);
+		assert_count(n, WOULD_DROP, mode == SW_MODE_MONITOR);
+	}
+	assert_dropped(n, FRAGMENT_REFUSED, 1);
 }
 
 /* ---- TCP-MD5 and TCP-AO
@@ -470,6 +510,7 @@ static const struct net_case cases[] = {
 	NET_CASE(three_tags_pass_untouched, NULL),
 	NET_CASE(malformed_packets_are_dropped_by_reason, NULL),
 	NET_CASE(malformed_packets_pass_an_unguarded_service, NULL),
+	NET_CASE(malformed_packets_without_ports_are_dropped_if_any_service_there_is_guarded, NULL),
 	NET_CASE(wrong_sums_towards_a_service_are_dropped, NULL),
 	NET_CASE(wrong_sums_do_not_move_a_connection, NULL),
 	NET_CASE(wrong_sums_pass_where_nothing_is_dropped, NULL),

@@ -16,7 +16,8 @@ const struct sw_command sw_commands[] = {
         "\nExample:\n  seawallctl watch --json --limit 10 | jq .rates.rx\n"},
     {"stats", "", 0, 0, TAKES(ALL), sw_command_stats, "Where every packet went, and how many a second.",
         "\nTotals are since the dataplane's start. received = forwarded + answered + absorbed + held + dropped;\n"
-        "what is missing stands under `unaccounted`, which is 0 in a healthy box.\n"
+        "what is missing stands under `unaccounted`, which is 0 in a healthy box. `refused with a RST` is a part of\n"
+        "answered, by the limit that refused it.\n"
         "What each counter means stands in docs/api.md.\n"},
     {"services", "[NAME]", 0, 1, 0, sw_command_services,
         "Protected services: mode, armed or not, rates; one in detail.",

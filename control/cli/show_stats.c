@@ -59,6 +59,9 @@ static void show_accounting(FILE *out, const json_t *json, const json_t *rates, 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
 		add_row(&table, "", endings[i].name, sw_int_at(json, endings[i].key), rates, NULL, endings[i].key);
 	add_group(&table, sw_at(json, "dropped"), rates, "dropped", all);
+	if (all || sw_int_at(json, "refused_total"))
+		add_row(&table, "", "refused with a RST", sw_int_at(json, "refused_total"), rates, NULL, "refused_total");
+	add_group(&table, sw_at(json, "refused"), rates, "refused", all);
 	char unaccounted[SW_TEXT_BYTES];
 	if (sw_at(json, "unaccounted"))
 		sw_table_row(&table, "unaccounted", sw_format_count(sw_int_at(json, "unaccounted"), unaccounted), "", "", "");

@@ -49,6 +49,14 @@ uint64_t sw_counters_dropped(const struct sw_counters *c)
 	return sum;
 }
 
+uint64_t sw_counters_refused(const struct sw_counters *c)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
+		sum += c->refused[i];
+	return sum;
+}
+
 int64_t sw_counters_mismatch(const struct sw_counters *c)
 {
 	const uint64_t ended = c->count[SW_COUNT_FORWARDED] + c->count[SW_COUNT_ANSWERED] + c->count[SW_COUNT_ABSORBED] +
@@ -113,8 +121,10 @@ static void add_counters(struct sw_counters *to, const struct sw_counters *from)
 {
 	for (int i = 0; i < SW_COUNT_COUNT; i++)
 		to->count[i] += from->count[i];
-	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
+	for (int i = 0; i < SW_DROP_REASON_COUNT; i++) {
 		to->dropped[i] += from->dropped[i];
+		to->refused[i] += from->refused[i];
+	}
 }
 
 /* sw_read_worker() with patience. `to` stays as it was when even that fails. */

@@ -67,6 +67,7 @@ uint64_t sw_sample_dropped(const struct sw_sample *s);
 uint64_t sw_wire_passed(const uint64_t wire[SW_WIRE_COUNTER_COUNT]);
 uint64_t sw_wire_dropped(const uint64_t wire[SW_WIRE_COUNTER_COUNT]);
 uint64_t sw_counters_dropped(const struct sw_counters *c);
+uint64_t sw_counters_refused(const struct sw_counters *c); /* answered with a RST */
 /* rx - forwarded - answered - absorbed - held - dropped */
 int64_t sw_counters_mismatch(const struct sw_counters *c);
 

@@ -27,6 +27,7 @@ extern const char *const sw_rate_window_names[SW_RATE_WINDOWS]; /* "1s", ... */
 	X(ANSWERED, "answered", c->count[SW_COUNT_ANSWERED])                                                               \
 	X(ABSORBED, "absorbed", c->count[SW_COUNT_ABSORBED])                                                               \
 	X(DROPPED, "dropped_total", sw_counters_dropped(c))                                                                \
+	X(REFUSED, "refused_total", sw_counters_refused(c))                                                                \
 	X(SYN_RECEIVED, "syn_received", c->count[SW_COUNT_SYN_RECEIVED])                                                   \
 	X(SENT_SYN_ACK, "sent_syn_ack", c->count[SW_COUNT_SENT_SYN_ACK])                                                   \
 	X(COOKIE_VALID, "cookie_valid", c->count[SW_COUNT_COOKIE_VALID])                                                   \

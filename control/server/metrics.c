@@ -52,6 +52,12 @@ static void write_box(FILE *to, const struct sw_sample *s)
 		if (sw_wire_drop_name((enum sw_wire_counter)i))
 			fprintf(to, "seawall_dropped_packets_total{reason=\"%s\"} %llu\n",
 			    sw_wire_drop_name((enum sw_wire_counter)i), (unsigned long long)s->wire[i]);
+	head(to, "refused_packets_total", "counter",
+	    "Packets refused and answered with a RST, by reason; part of those answered.");
+	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
+		if (sw_may_be_answered((enum sw_drop_reason)i))
+			fprintf(to, "seawall_refused_packets_total{reason=\"%s\"} %llu\n", sw_drop_names[i],
+			    (unsigned long long)s->total.refused[i]);
 	gauge(to, "held_packets", sw_count_help[SW_COUNT_HELD], (double)s->total.count[SW_COUNT_HELD]);
 	gauge(to, "unaccounted_packets", "Received packets that ended in no counter; 0 in a healthy box at rest.",
 	    (double)s->unaccounted);

@@ -37,6 +37,16 @@ void sw_put_text(json_t *to, const char *key, const char *text)
 	json_object_set_new(to, key, value ? value : json_string(""));
 }
 
+static void put_refused(json_t *to, const struct sw_counters *c)
+{
+	json_t *refused = json_object();
+	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
+		if (sw_may_be_answered((enum sw_drop_reason)i))
+			sw_put_count(refused, sw_drop_names[i], c->refused[i]);
+	json_object_set_new(to, "refused", refused);
+	sw_put_count(to, "refused_total", sw_counters_refused(c));
+}
+
 json_t *sw_view_accounting(const struct sw_sample *s)
 {
 	json_t *out = json_object(), *dropped = json_object();
@@ -52,6 +62,7 @@ json_t *sw_view_accounting(const struct sw_sample *s)
 			sw_put_count(dropped, sw_wire_drop_name((enum sw_wire_counter)i), s->wire[i]);
 	json_object_set_new(out, "dropped", dropped);
 	sw_put_count(out, "dropped_total", sw_sample_dropped(s));
+	put_refused(out, &s->total);
 	json_object_set_new(out, "unaccounted", json_integer(s->unaccounted));
 	return out;
 }
@@ -65,6 +76,7 @@ json_t *sw_view_counters(const struct sw_counters *c)
 		sw_put_count(dropped, sw_drop_names[i], c->dropped[i]);
 	json_object_set_new(out, "dropped", dropped);
 	sw_put_count(out, "dropped_total", sw_counters_dropped(c));
+	put_refused(out, c);
 	for (int i = SW_DISPOSITION_COUNT; i < SW_COUNT_COUNT; i++)
 		sw_put_count(events, sw_count_names[i], c->count[i]);
 	json_object_set_new(out, "events", events);
@@ -76,10 +88,10 @@ static void put_rate(json_t *to, const char *key, uint64_t later, uint64_t befor
 	sw_put_number(to, key, later > before ? (double)(later - before) / seconds : 0);
 }
 
-/* Rates of one window. Drop reasons and events at rest are left out: there are many. */
+/* Rates of one window. Reasons and events at rest are left out: there are many. */
 static json_t *view_window(const struct sw_rate_point *from, const struct sw_rate_point *to, double seconds)
 {
-	json_t *out = json_object(), *dropped = json_object(), *events = json_object();
+	json_t *out = json_object(), *dropped = json_object(), *refused = json_object(), *events = json_object();
 	sw_put_number(out, "seconds", seconds);
 	put_rate(out, "rx", to->rx, from->rx, seconds);
 	put_rate(out, "forwarded", to->forwarded, from->forwarded, seconds);
@@ -93,6 +105,11 @@ static json_t *view_window(const struct sw_rate_point *from, const struct sw_rat
 		if (sw_wire_drop_name((enum sw_wire_counter)i) && to->wire[i] > from->wire[i])
 			put_rate(dropped, sw_wire_drop_name((enum sw_wire_counter)i), to->wire[i], from->wire[i], seconds);
 	json_object_set_new(out, "dropped", dropped);
+	put_rate(out, "refused_total", sw_counters_refused(&to->total), sw_counters_refused(&from->total), seconds);
+	for (int i = 0; i < SW_DROP_REASON_COUNT; i++)
+		if (to->total.refused[i] > from->total.refused[i])
+			put_rate(refused, sw_drop_names[i], to->total.refused[i], from->total.refused[i], seconds);
+	json_object_set_new(out, "refused", refused);
 	for (int i = SW_DISPOSITION_COUNT; i < SW_COUNT_COUNT; i++)
 		if (to->total.count[i] > from->total.count[i])
 			put_rate(events, sw_count_names[i], to->total.count[i], from->total.count[i], seconds);

@@ -29,7 +29,7 @@ void sw_put_number(json_t *to, const char *key, double value); /* one digit behi
 void sw_put_time(json_t *to, const char *key, uint64_t unix_ns);
 void sw_put_text(json_t *to, const char *key, const char *text); /* text that is no UTF-8: "" */
 json_t *sw_view_accounting(const struct sw_sample *s);
-json_t *sw_view_counters(const struct sw_counters *c); /* of a service: dispositions, dropped, events */
+json_t *sw_view_counters(const struct sw_counters *c); /* of a service: dispositions, dropped, refused, events */
 json_t *sw_view_rates(const struct sw_rates *rates);
 
 extern const char *const sw_count_names[SW_COUNT_COUNT];

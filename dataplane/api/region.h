@@ -19,13 +19,16 @@
 #include "verdicts.h"
 
 #define SW_REGION_MAGIC 0x4e474552574c4153ull
-#define SW_REGION_VERSION 3u
+#define SW_REGION_VERSION 4u
 #define SW_CACHE_LINE 64
 
 /* Counters of one thing (the box, a service): how packets ended, what happened, why packets were dropped. */
 struct sw_counters {
 	uint64_t count[SW_COUNT_COUNT];          /* enum sw_count */
 	uint64_t dropped[SW_DROP_REASON_COUNT];  /* enum sw_drop_reason */
+	/* Packets that were answered with a RST for the reason, beside the sum: they are in ANSWERED, unless the RST was lost
+	 * in transmission. 0 where sw_may_be_answered() is false. */
+	uint64_t refused[SW_DROP_REASON_COUNT];
 };
 
 /*

@@ -9,6 +9,8 @@
 #ifndef SW_API_VERDICTS_H
 #define SW_API_VERDICTS_H
 
+#include <stdbool.h>
+
 /* X(ENUM_NAME, "json_name", "help") */
 #define SW_DROP_REASONS(X) \
 	X(IPV4_HEADER_BAD, "ipv4_header_bad", "IPv4 header too short, with an impossible length, or cut off") \
@@ -109,5 +111,16 @@
 enum sw_drop_reason { SW_DROP_REASONS(SW_ENUM_DROP) SW_DROP_REASON_COUNT };
 enum sw_count { SW_DISPOSITIONS(SW_ENUM_COUNT) SW_DISPOSITION_COUNT, SW_COUNT_BEFORE_EVENTS = SW_DISPOSITION_COUNT - 1, SW_EVENTS(SW_ENUM_COUNT) SW_COUNT_COUNT };
 enum sw_wire_counter { SW_WIRE_COUNTERS(SW_ENUM_WIRE) SW_WIRE_COUNTER_COUNT };
+
+/*
+ * Who is over a limit, or blocked for having been, may be answered with a RST in place of being dropped: as the
+ * service's `refuse` and the caps of RSTs have it. The packet then ends in ANSWERED, and sw_counters.refused names the
+ * reason.
+ */
+static inline bool sw_may_be_answered(enum sw_drop_reason reason)
+{
+	return reason == SW_DROP_BLOCKED ||
+		(reason >= SW_DROP_LIMIT_SYN_SOURCE && reason <= SW_DROP_LIMIT_CONCURRENT_SERVICE);
+}
 
 #endif

@@ -77,4 +77,5 @@ void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, en
 	sw_frame_resize(m, sw_segment_write(frame, p->l3_offset, &s));
 	sw_decide(b, i, SW_ANSWER);
 	sw_count(w, b->slots[i], SW_COUNT_SENT_RST);
+	sw_count_refused(w, b->slots[i], reason);
 }

@@ -77,6 +77,13 @@ static inline void sw_count_drop(struct sw_worker *w, uint32_t slot, enum sw_dro
 	sw_count_drops(w, slot, reason, 1);
 }
 
+static inline void sw_count_refused(struct sw_worker *w, uint32_t slot, enum sw_drop_reason reason)
+{
+	w->totals.refused[reason]++;
+	if (slot != SW_NONE)
+		w->services[slot].refused[reason]++;
+}
+
 /*
  * Fills an array of a burst. Vector stores, spelled out: compilers make `rep stos` of memset and of loops, which takes longer
  * to begin than all of this.
@@ -186,7 +193,7 @@ static inline enum sw_side sw_other(enum sw_side side)
 
 /*
  * Turns the packet into a RST towards whoever sent it (RFC 9293, 3.10.7.1), if the RST budget has room: verdict
- * SW_ANSWER. Otherwise, and for RSTs, dropped with `reason`.
+ * SW_ANSWER, and `reason` counts as refused. Otherwise, and for RSTs, dropped with `reason`.
  */
 void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason);
 

@@ -236,6 +236,22 @@ static uint64_t ended(const struct sw_counters *c)
 	return sum;
 }
 
+/* What is refused beside the sum is each time a RST, for a reason that may be answered. */
+static void check_refused(const struct sw_worker *w, uint32_t slots)
+{
+	uint64_t refused = 0;
+
+	for (unsigned int i = 0; i < SW_DROP_REASON_COUNT; i++) {
+		uint64_t in_services = 0;
+		for (uint32_t s = 0; s < slots; s++)
+			in_services += w->services[s].refused[i];
+		assert_int_equal(w->totals.refused[i], in_services);
+		assert_true(w->totals.refused[i] == 0 || sw_may_be_answered((enum sw_drop_reason)i));
+		refused += w->totals.refused[i];
+	}
+	assert_true(refused <= w->totals.count[SW_COUNT_SENT_RST]);
+}
+
 static void check_sums(const struct net *n)
 {
 	uint64_t rx = 0, sum = 0;
@@ -247,6 +263,7 @@ static void check_sums(const struct net *n)
 		assert_int_equal(shown->count[SW_COUNT_HELD], w->held_used);
 		rx += shown->count[SW_COUNT_RX];
 		sum += ended(shown);
+		check_refused(w, n->box.boot.services_max);
 		for (uint32_t s = 0; s < n->box.boot.services_max; s++)
 			assert_int_equal(w->services[s].count[SW_COUNT_RX], ended(&w->services[s]));
 	}
@@ -443,6 +460,14 @@ uint64_t net_dropped(const struct net *n, enum sw_drop_reason why)
 	uint64_t sum = 0;
 	for (unsigned int i = 0; i < n->box.boot.workers; i++)
 		sum += n->box.workers[i]->totals.dropped[why];
+	return sum;
+}
+
+uint64_t net_refused(const struct net *n, enum sw_drop_reason why)
+{
+	uint64_t sum = 0;
+	for (unsigned int i = 0; i < n->box.boot.workers; i++)
+		sum += n->box.workers[i]->totals.refused[why];
 	return sum;
 }
 

@@ -126,6 +126,7 @@ unsigned int net_discard(struct net *n);
 
 uint64_t net_count(const struct net *n, enum sw_count what);
 uint64_t net_dropped(const struct net *n, enum sw_drop_reason why);
+uint64_t net_refused(const struct net *n, enum sw_drop_reason why); /* answered with a RST */
 uint64_t net_dropped_all(const struct net *n);
 
 /* ---- cases ---------------------------------------------------------------------------------------------------------
@@ -151,6 +152,7 @@ struct net_case {
 int net_run_cases(const char *group, const struct net_case *cases, unsigned int count);
 
 #define assert_dropped(n, reason, times) assert_int_equal(net_dropped(n, SW_DROP_##reason), times)
+#define assert_refused(n, reason, times) assert_int_equal(net_refused(n, SW_DROP_##reason), times)
 #define assert_count(n, what, times)     assert_int_equal(net_count(n, SW_COUNT_##what), times)
 
 #endif

@@ -188,6 +188,8 @@ static void refused_syns_may_get_a_reset(struct net *n)
 	assert_count(n, SENT_RST, 4);
 	assert_count(n, ANSWERED, 5);
 	assert_dropped(n, LIMIT_SYN_SOURCE, 6);
+	assert_refused(n, LIMIT_SYN_SOURCE, 4); /* of those answered */
+	assert_int_equal(n->w->services[0].refused[SW_DROP_LIMIT_SYN_SOURCE], 4);
 }
 
 static void resets_have_a_budget(struct net *n)
@@ -204,6 +206,7 @@ static void resets_have_a_budget(struct net *n)
 	assert_count(n, SENT_SYN_ACK, 1);
 	assert_count(n, SENT_RST, 7);
 	assert_dropped(n, LIMIT_SYN_SERVICE, 22);
+	assert_refused(n, LIMIT_SYN_SERVICE, 7);
 }
 
 /* ---- proven connections
@@ -322,6 +325,8 @@ static void refused_connections_may_get_a_reset(struct net *n)
 	client_data(&t, 10); /* comes late: the same again */
 	net_run(n);
 	expect_rst(&t, SW_OUTSIDE, t.cookie_isn + 1);
+	assert_refused(n, LIMIT_CONCURRENT_SERVICE, 2);
+	assert_int_equal(net_dropped_all(n), 0);
 }
 
 static void resets_of_proven_connections_have_a_budget_too(struct net *n)
@@ -336,6 +341,7 @@ static void resets_of_proven_connections_have_a_budget_too(struct net *n)
 	}
 	assert_count(n, SENT_RST, 3);
 	assert_dropped(n, LIMIT_CONCURRENT_SERVICE, 6);
+	assert_refused(n, LIMIT_CONCURRENT_SERVICE, 3);
 }
 
 static void group_of_a_second_connection(struct net *n)

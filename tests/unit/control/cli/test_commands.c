@@ -52,6 +52,7 @@ static void fill(struct server_fixture *x)
 	c->count[SW_COUNT_RX] = 1234567;
 	c->count[SW_COUNT_FORWARDED] = 1000000;
 	c->dropped[SW_DROP_ANSWER_CAP] = 234567;
+	c->refused[SW_DROP_LIMIT_SYN_PREFIX] = 4321;
 	struct sw_source_record *r = fake_source(&x->fake, 0, 0);
 	r->address = sw_address_from_ipv4((const uint8_t[4]){192, 0, 2, 7});
 	r->proof = SW_PROOF_ECHOED;
@@ -73,7 +74,9 @@ static void test_readers(void **state)
 	expect(x, "status --runtime-dir %s", 0, "avx2, ordinary pages");
 	expect(x, "--socket %s/seawalld.sock stats", 0, "received");
 	expect(x, "-r %s stats", 0, "1,234,567");
-	expect(x, "-r %s stats", 0, "  answer_cap    234,567  ");
+	expect(x, "-r %s stats", 0, "  answer_cap          234,567  ");
+	expect(x, "-r %s stats", 0, "refused with a RST      4,321  ");
+	expect(x, "-r %s stats", 0, "  limit_syn_prefix      4,321  ");
 	expect(x, "-r %s stats --all", 0, "cookie_expired");
 	expect(x, "-r %s services", 0, "SERVICE");
 	expect(x, "-r %s services tracker", 0, "IPv4: MSS 1460");

@@ -53,6 +53,8 @@ static void test_sums_every_counter(void **state)
 			c->total.count[i] = (uint64_t)(w + 1) << i;
 		for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
 			c->total.dropped[i] = (uint64_t)(w + 1) * 1000 + i;
+		for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
+			c->total.refused[i] = (uint64_t)(w + 1) * 2000 + i;
 		c->flows_used = 10 + w;
 		c->sources_proven = 100 + w;
 		fake_group(&x.fake, w, 70)->refused = 5;
@@ -64,6 +66,8 @@ static void test_sums_every_counter(void **state)
 		assert_int_equal(x.sample.total.count[i], 6ull << i);
 	for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
 		assert_int_equal(x.sample.total.dropped[i], 6000 + 3 * i);
+	for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
+		assert_int_equal(x.sample.total.refused[i], 12000 + 3 * i);
 	assert_int_equal(x.sample.flows_used, 33);
 	assert_int_equal(x.sample.sources_proven, 303);
 	assert_int_equal(x.sample.groups[70].refused, 15);

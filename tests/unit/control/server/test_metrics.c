@@ -89,6 +89,8 @@ static void test_values(void **state)
 	char line[200];
 	for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
 		fake_worker(&x->fake, i % 2)->total.dropped[i] = 100 + i;
+	for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++)
+		fake_worker(&x->fake, i % 2)->total.refused[i] = 500 + i;
 	for (uint32_t i = SW_DISPOSITION_COUNT; i < SW_COUNT_COUNT; i++)
 		fake_worker(&x->fake, i % 2)->total.count[i] = 1000 + i;
 	fake_port(&x->fake, 1)->missed = 17;
@@ -96,6 +98,8 @@ static void test_values(void **state)
 	for (uint32_t i = 0; i < SW_DROP_REASON_COUNT; i++) {
 		snprintf(line, sizeof(line), "\nseawall_dropped_packets_total{reason=\"%s\"} %u\n", sw_drop_names[i], 100 + i);
 		assert_non_null(strstr(r.body, line));
+		snprintf(line, sizeof(line), "\nseawall_refused_packets_total{reason=\"%s\"} %u\n", sw_drop_names[i], 500 + i);
+		assert_int_equal(strstr(r.body, line) != NULL, sw_may_be_answered((enum sw_drop_reason)i));
 	}
 	for (uint32_t i = SW_DISPOSITION_COUNT; i < SW_COUNT_COUNT; i++) {
 		snprintf(line, sizeof(line), "\nseawall_%s_total %u\n", sw_count_names[i], 1000 + i);

@@ -34,6 +34,11 @@ static void test_stats_accounting(void **state)
 	b->count[SW_COUNT_ABSORBED] = 150;
 	b->count[SW_COUNT_HELD] = 50;
 	b->dropped[SW_DROP_COOKIE_INVALID] = 200;
+	a->refused[SW_DROP_LIMIT_SYN_SOURCE] = 30; /* of the 500 */
+	b->refused[SW_DROP_LIMIT_SYN_SOURCE] = 4;
+	b->refused[SW_DROP_LIMIT_CONN_GROUP] = 5;
+	fake_service(&x->fake, 0, "tracker");
+	fake_service_counters(&x->fake, 1, 0)->refused[SW_DROP_LIMIT_CONN_GROUP] = 5;
 	fake_port(&x->fake, 0)->wire[SW_WIRE_DROPPED_DENIED] = 11;
 	fake_port(&x->fake, 1)->wire[SW_WIRE_PASSED_NOT_PROTECTED] = 22;
 	struct http_answer r = http_ask(http_connect_unix(x->fake.directory), "GET", "/stats", NULL);
@@ -54,6 +59,17 @@ static void test_stats_accounting(void **state)
 	json_object_foreach((json_t *)(uintptr_t)dropped, key, value) sum += json_integer_value(value);
 	assert_int_equal(sum, 1033);
 	assert_int_equal(json_object_size(dropped), SW_DROP_REASON_COUNT + 4);
+	assert_int_equal(integer(accounting, "refused", "limit_syn_source"), 34);
+	assert_int_equal(integer(accounting, "refused", "limit_conn_group"), 5);
+	assert_int_equal(integer(accounting, "refused", "blocked"), 0);
+	assert_int_equal(integer(accounting, NULL, "refused_total"), 39);
+	assert_null(json_object_get(json_object_get(accounting, "refused"), "cookie_invalid")); /* is never answered */
+	http_free(&r);
+	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/services/tracker", NULL);
+	assert_int_equal(r.status, 200);
+	const json_t *counters = json_object_get(r.json, "counters");
+	assert_int_equal(integer(counters, "refused", "limit_conn_group"), 5);
+	assert_int_equal(integer(counters, NULL, "refused_total"), 5);
 	http_free(&r);
 }
 

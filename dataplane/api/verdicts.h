@@ -113,14 +113,13 @@ enum sw_count { SW_DISPOSITIONS(SW_ENUM_COUNT) SW_DISPOSITION_COUNT, SW_COUNT_BE
 enum sw_wire_counter { SW_WIRE_COUNTERS(SW_ENUM_WIRE) SW_WIRE_COUNTER_COUNT };
 
 /*
- * Who is over a limit, or blocked for having been, may be answered with a RST in place of being dropped: as the
- * service's `refuse` and the caps of RSTs have it. The packet then ends in ANSWERED, and sw_counters.refused names the
- * reason.
+ * Who is over a limit may be answered with a RST in place of being dropped: as the service's `refuse` and the caps of
+ * RSTs have it. The packet then ends in ANSWERED, and sw_counters.refused names the reason. Who is denied or blocked gets
+ * silence.
  */
 static inline bool sw_may_be_answered(enum sw_drop_reason reason)
 {
-	return reason == SW_DROP_BLOCKED ||
-		(reason >= SW_DROP_LIMIT_SYN_SOURCE && reason <= SW_DROP_LIMIT_CONCURRENT_SERVICE);
+	return reason >= SW_DROP_LIMIT_SYN_SOURCE && reason <= SW_DROP_LIMIT_CONCURRENT_SERVICE;
 }
 
 #endif

@@ -70,8 +70,9 @@ static inline bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned 
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
 {
-	/* What the reflection cap stops must not be answered in another way, and RSTs have caps like SYN-ACKs. */
-	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && reason != SW_DROP_ANSWER_CAP &&
+	/* What the reflection cap stops must not be answered in another way, and RSTs have caps like SYN-ACKs. Who is blocked
+	 * gets silence. */
+	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && sw_may_be_answered(reason) &&
 		sw_admit_reset(w, &b->packets[i].client, b->packets[i].is_ipv6))
 		sw_answer_reset(w, b, i, reason);
 	else

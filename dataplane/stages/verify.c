@@ -61,7 +61,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, a, record);
 	if (reason == SW_ADMITTED)
 		sw_connect_open(w, b, i, options, record, a);
-	else if (a->service->refusal == SW_REFUSE_RST)
+	else if (a->service->refusal == SW_REFUSE_RST && sw_may_be_answered(reason))
 		sw_answer_reset(w, b, i, reason);
 	else
 		sw_drop(b, i, reason);

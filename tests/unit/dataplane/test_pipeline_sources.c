@@ -211,6 +211,41 @@ static void source_that_overdoes_it_is_blocked(struct net *n)
 	assert_dropped(n, BLOCKED, before + 2);
 }
 
+static void shape_blocking_with_resets(struct draft *d)
+{
+	shape_blocking(d);
+	d->services[0].refusal = SW_REFUSE_RST;
+}
+
+/* Over its limit it was told so; blocked it hears nothing more, of SYNs and of cookies that are out. */
+static void blocked_source_gets_silence(struct net *n)
+{
+	struct session first = session_of(n, 1), early = first, s = first;
+
+	early.client_port += 99;
+	client_syn(&early);
+	net_run(n);
+	expect_syn_ack(&early);
+	session_establish(&first);
+	for (unsigned int k = 0; k < 3; k++) {
+		s.client_port++;
+		client_syn(&s);
+		net_run(n);
+		expect_syn_ack(&s);
+		client_ack(&s);
+		net_run(n);
+		net_discard(n); /* a RST */
+	}
+	assert_int_equal(n->w->totals.refused[SW_DROP_LIMIT_CONCURRENT_SOURCE], 3);
+	const uint64_t before = net_dropped(n, SW_DROP_BLOCKED);
+	s.client_port++;
+	client_syn(&s);
+	client_ack(&early);
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, BLOCKED, before + 2);
+}
+
 /* A cookie that went out before the block opens nothing. */
 static void block_holds_for_cookies_that_are_out(struct net *n)
 {
@@ -397,6 +432,7 @@ static const struct net_case cases[] = {
 	NET_CASE(native_handshake_proves_the_source, shape_quiet),
 	NET_CASE(proven_record_is_kept_an_hour, NULL),
 	NET_CASE(source_that_overdoes_it_is_blocked, shape_blocking),
+	NET_CASE(blocked_source_gets_silence, shape_blocking_with_resets),
 	NET_CASE(block_holds_for_cookies_that_are_out, shape_blocking),
 	NET_CASE(block_holds_while_the_service_is_quiet, shape_blocking),
 	NET_CASE(refused_in_two_minutes_is_no_reason, shape_blocking),

@@ -61,9 +61,10 @@ static void test_stats_accounting(void **state)
 	assert_int_equal(json_object_size(dropped), SW_DROP_REASON_COUNT + 4);
 	assert_int_equal(integer(accounting, "refused", "limit_syn_source"), 34);
 	assert_int_equal(integer(accounting, "refused", "limit_conn_group"), 5);
-	assert_int_equal(integer(accounting, "refused", "blocked"), 0);
+	assert_int_equal(integer(accounting, "refused", "limit_syn_group"), 0);
 	assert_int_equal(integer(accounting, NULL, "refused_total"), 39);
 	assert_null(json_object_get(json_object_get(accounting, "refused"), "cookie_invalid")); /* is never answered */
+	assert_null(json_object_get(json_object_get(accounting, "refused"), "blocked"));
 	http_free(&r);
 	r = http_ask(http_connect_unix(x->fake.directory), "GET", "/services/tracker", NULL);
 	assert_int_equal(r.status, 200);

@@ -10,7 +10,7 @@
 
 #include "bench.h"
 
-/* BETWEEN_RUNS_US: others get their turn, where scripts/bench runs this at a real-time priority. */
+/* BETWEEN_RUNS_US: others get their turn, since scripts/bench runs this ahead of them. */
 enum { BETWEEN_RUNS_US = 30000, WARM_PASSES = 24 };
 
 /*

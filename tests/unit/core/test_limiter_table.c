@@ -249,6 +249,189 @@ static void strangers_stay_at_home(void **state)
 	free(t.sets);
 }
 
+/* ---- against a model with a place for everybody ------------------------------------------------------------------ */
+
+enum { MODEL_NEIGHBOURHOODS = 24, MODEL_HOSTS = 12, MODEL_WIDER = 40 };
+enum { MODEL_KEYS = MODEL_NEIGHBOURHOODS * (MODEL_HOSTS + 1) + MODEL_WIDER };
+
+/* A key, and what the table has to know of it. */
+struct known {
+	struct sw_limiter_key key;
+	uint32_t at; /* SW_LIMITER_NONE: was never there, or was given up */
+	uint32_t note;
+	uint64_t tat;
+};
+
+/* Neighbourhoods of both families with their hosts, and wider prefixes, which have no home but their own line. */
+static void make_keys(const struct sw_limiter_table *t, struct known *known)
+{
+	for (unsigned int i = 0; i < MODEL_KEYS; i++)
+		known[i] = (struct known){.at = SW_LIMITER_NONE};
+	for (unsigned int n = 0; n < MODEL_NEIGHBOURHOODS; n++) {
+		const bool is_ipv6 = n & 1;
+		struct sw_address a = address_of(is_ipv6 ? "2001:db8::" : "10.0.0.0");
+		a.bytes[is_ipv6 ? 7 : 14] = (uint8_t)n;
+		const struct sw_limiter_key home = sw_limiter_home_key(t, &a, is_ipv6, SW_LIMITER_SYN, 3);
+		(known++)->key = home;
+		for (unsigned int host = 0; host < MODEL_HOSTS; host++, known++) {
+			a.bytes[15] = (uint8_t)host;
+			known->key = sw_limiter_source_key(t, &a, SW_LIMITER_SYN, 3, home.home);
+		}
+	}
+	for (unsigned int n = 0; n < MODEL_WIDER; n++, known++) {
+		struct sw_address a = address_of("10.0.0.0");
+		a.bytes[13] = (uint8_t)n;
+		const uint64_t hash = sw_limiter_hash(t, &a, SW_LIMITER_CONN, 2, 3);
+		known->key = (struct sw_limiter_key){hash, hash};
+	}
+}
+
+/* What can be had in the line of `line_hash`: a free way, an idle one, one at all. */
+struct offer {
+	bool free, idle, any;
+	int64_t best; /* cycles for which the bucket has been full */
+};
+
+static struct offer offer_of(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now)
+{
+	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
+	struct offer o = {.best = INT64_MIN};
+
+	for (unsigned int way = 0; way < SW_LIMITER_WAYS; way++) {
+		const int64_t full_for = (int64_t)(now - set->tats[way]);
+		if (set->fingerprints[way] == 0) {
+			o.free = o.any = true;
+		} else if (!(set->notes[way] & SW_NOTE_PINNED)) {
+			o.any = true;
+			o.idle |= full_for >= SW_LIMITER_IDLE_CYCLES;
+			o.best = full_for > o.best ? full_for : o.best;
+		}
+	}
+	return o;
+}
+
+/* Everybody is where he was when he came, and as he was left. */
+static void assert_all_known(const struct sw_limiter_table *t, const struct known *known)
+{
+	uint64_t used = 0;
+
+	for (unsigned int i = 0; i < MODEL_KEYS; i++) {
+		const uint32_t at = sw_limiter_find(t, known[i].key);
+		assert_int_equal(at, known[i].at);
+		if (at == SW_LIMITER_NONE)
+			continue;
+		used++;
+		assert_int_equal(sw_limiter_note(t, at) & ~SW_NOTE_MOVED, known[i].note);
+		assert_true(*sw_limiter_tat(t, at) == known[i].tat);
+	}
+	assert_int_equal(used, t->used); /* so nobody stands in two places */
+}
+
+/* Who was given up for `k`, and whether that was right. Offers are from before. */
+static void assert_fair(struct known *known, const struct known *k, struct sw_limiter_evicted evicted,
+	struct offer home, struct offer own, uint64_t now)
+{
+	struct known *victim = NULL;
+
+	if (k->at == SW_LIMITER_NONE) {
+		assert_false(home.any || own.any);
+		return;
+	}
+	if (evicted.fingerprint == 0)
+		return;
+	for (unsigned int i = 0; i < MODEL_KEYS; i++)
+		if (known + i != k && known[i].at == k->at)
+			victim = known + i;
+	assert_non_null(victim);
+	assert_int_equal(sw_limiter_fingerprint(victim->key.hash), evicted.fingerprint);
+	assert_int_equal(victim->note, evicted.note);
+	assert_false(victim->note & SW_NOTE_PINNED);
+	const int64_t full_for = (int64_t)(now - victim->tat);
+	assert_false(home.free);
+	if (home.idle)
+		assert_true(full_for == home.best);
+	else
+		assert_false(own.free || home.best > full_for || own.best > full_for);
+	victim->at = SW_LIMITER_NONE;
+}
+
+static void come(struct sw_limiter_table *t, struct known *known, struct known *k, uint64_t now)
+{
+	const struct offer home = offer_of(t, k->key.home, now), own = offer_of(t, k->key.hash, now);
+	const bool is_new = k->at == SW_LIMITER_NONE;
+	struct sw_limiter_evicted evicted;
+	const uint32_t at = sw_limiter_insert(t, k->key, now, &evicted);
+
+	if (!is_new) {
+		assert_int_equal(at, k->at);
+		assert_int_equal(evicted.fingerprint, 0);
+		return;
+	}
+	k->at = at;
+	k->note = 0;
+	k->tat = now;
+	assert_fair(known, k, evicted, home, own, now);
+}
+
+/* As the packet path writes notes and buckets: SYNs counted in place, records taken and lost, connections counted. */
+static void use(struct sw_limiter_table *t, struct known *k, uint64_t now, uint64_t *random)
+{
+	const uint32_t value = random_below(random, 5);
+
+	switch (random_below(random, 8)) {
+	case 0:
+		k->note = SW_NOTE_PINNED | SW_NOTE_RECORD | value;
+		break;
+	case 1:
+		k->note = SW_NOTE_RECORD | value;
+		break;
+	case 2:
+	case 3:
+	case 4:
+		k->note = 0;
+		break;
+	case 5:
+		if (k->note & (SW_NOTE_PINNED | SW_NOTE_RECORD))
+			return;
+		t->sets[k->at / SW_LIMITER_WAYS].notes[k->at % SW_LIMITER_WAYS]++;
+		k->note++;
+		return;
+	default:
+		k->tat = *sw_limiter_tat(t, k->at) = now + value * (uint64_t)SW_LIMITER_IDLE_CYCLES / 4;
+		return;
+	}
+	sw_limiter_set_note(t, k->at, k->note | (value & 1 ? SW_NOTE_MOVED : 0)); /* which is not the writer's to set */
+}
+
+static void agrees_with_a_model(void **state)
+{
+	enum { STEPS = 40000, EVERY = 16 };
+	static const uint64_t sizes[] = {4, 8, 32, 256, 1024};
+	static struct known known[MODEL_KEYS];
+	(void)state;
+
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct sw_limiter_table t = make(sizes[i], 1000 + i);
+		uint64_t random = 77 + i, now = UINT64_MAX - STEPS / 2 * (SW_LIMITER_IDLE_CYCLES / 50); /* wraps midway */
+		unsigned int moved = 0;
+		make_keys(&t, known);
+		for (unsigned int step = 0; step < STEPS; step++) {
+			struct known *k = &known[random_below(&random, MODEL_KEYS)];
+			now += random_below(&random, SW_LIMITER_IDLE_CYCLES / 25);
+			if (random_below(&random, 2))
+				come(&t, known, k, now);
+			else if (k->at != SW_LIMITER_NONE)
+				use(&t, k, now, &random);
+			if (step % EVERY == 0)
+				assert_all_known(&t, known);
+			moved += k->at != SW_LIMITER_NONE && k->at / SW_LIMITER_WAYS != (k->key.home & t.mask);
+		}
+		if (t.mask > 0)
+			assert_true(moved > STEPS / 50);
+		free(t.sets);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +444,7 @@ int main(void)
 	    cmocka_unit_test(neighbours_share_a_home),
 	    cmocka_unit_test(crowded_neighbourhoods_move_out),
 	    cmocka_unit_test(strangers_stay_at_home),
+	    cmocka_unit_test(agrees_with_a_model),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

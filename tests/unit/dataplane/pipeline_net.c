@@ -294,6 +294,56 @@ static void check_tables(const struct sw_worker *w, uint32_t slots)
 	assert_int_equal(records, w->record_count - w->free_record_count);
 }
 
+/* Connections that flows say are counted by each entry of the limiter, by place. */
+static uint32_t *count_connections(const struct sw_worker *w)
+{
+	uint32_t *connections = calloc((w->limiter.mask + 1) * SW_LIMITER_WAYS, sizeof(*connections));
+
+	assert_non_null(connections);
+	for (uint32_t i = 0; i < w->flows.capacity; i++)
+		for (unsigned int k = 0; k < SW_PREFIX_LEVELS - 1; k++)
+			if (w->flows.flows[i].state != SW_FLOW_FREE && w->flows.setups[i].counted_by[k] != 0)
+				connections[w->flows.setups[i].counted_by[k] - 1]++;
+	return connections;
+}
+
+/* Entries and what they name agree: records, connections, and who is pinned. */
+static void check_limiter(const struct sw_worker *w)
+{
+	uint32_t *connections = count_connections(w);
+	uint64_t used = 0;
+	uint32_t records = 0, proven = 0;
+
+	for (uint32_t at = 0; at < (w->limiter.mask + 1) * SW_LIMITER_WAYS; at++) {
+		const struct sw_limiter_set *set = &w->limiter.sets[at / SW_LIMITER_WAYS];
+		const uint32_t note = set->notes[at % SW_LIMITER_WAYS];
+		assert_true(at % SW_LIMITER_WAYS == 0 || !(note & SW_NOTE_MOVED));
+		if (set->fingerprints[at % SW_LIMITER_WAYS] == 0) {
+			assert_int_equal(note & ~SW_NOTE_MOVED, 0);
+			continue;
+		}
+		used++;
+		if (note & SW_NOTE_RECORD) {
+			const struct sw_source_record *r = &w->records[note & SW_NOTE_VALUE];
+			assert_true((note & SW_NOTE_VALUE) < w->record_count && atomic_load(&r->id) != 0);
+			assert_int_equal(r->limiter, at);
+			assert_int_equal(!!(note & SW_NOTE_PINNED), r->proof != SW_PROOF_CLAIMED);
+			assert_ptr_equal(sw_source_find(w, &r->address, r->service_slot), r);
+			records++;
+			proven += r->proof != SW_PROOF_CLAIMED;
+			assert_int_equal(connections[at], 0);
+		} else {
+			assert_int_equal(!!(note & SW_NOTE_PINNED), connections[at] != 0);
+			if (note & SW_NOTE_PINNED)
+				assert_int_equal(note & SW_NOTE_VALUE, connections[at]);
+		}
+	}
+	assert_int_equal(used, w->limiter.used);
+	assert_int_equal(records, w->record_count - w->free_record_count);
+	assert_int_equal(proven, w->proven_records);
+	free(connections);
+}
+
 void net_close(struct net *n)
 {
 	net_discard(n);
@@ -301,6 +351,7 @@ void net_close(struct net *n)
 	for (unsigned int i = 0; i < n->box.boot.workers; i++) {
 		struct sw_worker *w = n->box.workers[i];
 		check_tables(w, n->box.boot.services_max);
+		check_limiter(w);
 		sw_pipeline_drain(w);
 	}
 	for (unsigned int i = 0; i < n->box.boot.workers; i++) {

@@ -261,6 +261,15 @@ static void shape_storm_two_workers(struct draft *d)
 	d->boot.flows = 80;
 }
 
+/* Two lines for everybody, most of whom are pinned: homes overflow, and what is made pushes out what was just looked at. */
+static void shape_storm_crowded(struct draft *d)
+{
+	shape_storm(d);
+	d->boot.limiter_entries = 8;
+	d->services[0].limits[1].syn_per_s = d->services[0].limits[1].syn_burst = 200;
+	d->services[0].limits[2] = (struct sw_limits){.syn_per_s = 400, .syn_burst = 400, .conn_per_s = 50, .conn_burst = 50};
+}
+
 /* They were storms and not a calm: over all flavours, what can happen did happen often. */
 static void assert_stormy(const struct net *n)
 {
@@ -340,6 +349,7 @@ static void every_instruction_set_gives_the_same_frames(struct net *n)
 static const struct net_case cases[] = {
 	NET_CASE(random_storm, shape_storm),
 	NET_CASE(random_storm, shape_storm_two_workers),
+	NET_CASE(random_storm, shape_storm_crowded),
 	NET_CASE(every_instruction_set_gives_the_same_frames, shape_storm),
 };
 

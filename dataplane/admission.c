@@ -256,23 +256,27 @@ enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a)
 bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool is_ipv6)
 {
 	const struct sw_policy *p = w->policy;
-	uint64_t *tats[SW_ANSWER_LEVELS] = {NULL};
+	uint32_t places[SW_ANSWER_LEVELS] = {SW_LIMITER_NONE, SW_LIMITER_NONE};
 
 	if (!sw_rate_allows(&p->rst, w->rst_tat, w->now))
 		return false;
-	/* The prefix first: its entry must not be pushed out by that of the source. */
 	for (unsigned int l = SW_ANSWER_LEVELS; l-- > 0;) {
 		if (l >= p->level_count || p->answers[l].interval == 0)
 			continue;
 		const struct sw_limiter_key key = sw_level_key(w, claimed, is_ipv6, SW_LIMITER_RESET, l, 0);
-		const uint32_t at = sw_source_take_entry(w, key);
-		if (at == SW_LIMITER_NONE || !sw_rate_allows(&p->answers[l], *sw_limiter_tat(&w->limiter, at), w->now))
+		places[l] = sw_source_take_entry(w, key);
+		if (places[l] == SW_LIMITER_NONE || !sw_rate_allows(&p->answers[l], *sw_limiter_tat(&w->limiter, places[l]), w->now))
 			return false;
-		tats[l] = sw_limiter_tat(&w->limiter, at);
 	}
-	for (unsigned int l = 0; l < SW_ANSWER_LEVELS; l++)
-		if (tats[l] != NULL)
-			*tats[l] = sw_rate_take(&p->answers[l], *tats[l], w->now);
+	/* The source's entry has taken the place of its prefix's: what cannot be counted is not sent. */
+	if (places[0] == places[1] && places[0] != SW_LIMITER_NONE)
+		return false;
+	for (unsigned int l = 0; l < SW_ANSWER_LEVELS; l++) {
+		if (places[l] == SW_LIMITER_NONE)
+			continue;
+		uint64_t *tat = sw_limiter_tat(&w->limiter, places[l]);
+		*tat = sw_rate_take(&p->answers[l], *tat, w->now);
+	}
 	return true;
 }
 

@@ -4,6 +4,8 @@
 
 #include <rte_mempool.h>
 
+#include "admission.h"
+
 enum { FLOWS = 64 };
 
 static void shape_few_flows(struct draft *d)
@@ -233,6 +235,34 @@ static void limiter_entries_of_proven_sources_are_kept(struct net *n)
 	assert_int_equal(n->w->limiter.used, 64);
 }
 
+static void shape_one_line(struct draft *d)
+{
+	d->boot.limiter_entries = 4;
+	d->global.answers_per_source_per_s = d->global.answers_per_source_burst = 5;
+	d->global.answers_per_prefix_per_s = d->global.answers_per_prefix_burst = 10;
+	d->global.rst_per_s = 1000;
+}
+
+/*
+ * Three proven sources hold three places of four. A RST needs two, of the claimed source and of its prefix: with one to
+ * be had, the source's would push out what the prefix was sent, and the cap of the prefix would never be reached.
+ */
+static void resets_that_cannot_be_counted_are_not_sent(struct net *n)
+{
+	unsigned int sent = 0;
+
+	for (unsigned int k = 0; k < 3; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	assert_int_equal(n->w->proven_records, 3);
+	for (unsigned int k = 100; k < 200; k++) { /* of one prefix, at one moment */
+		const struct session s = session_of(n, k);
+		sent += sw_admit_reset(n->w, &s.client, n->flavour->is_ipv6);
+	}
+	assert_in_range(sent, 0, 10);
+}
+
 /* ---- rings, pools and queues
  * --------------------------------------------------------------------------------------------------- */
 
@@ -312,6 +342,7 @@ static const struct net_case cases[] = {
 	NET_CASE(flow_is_shed_within_a_burst, shape_few_flows),
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
 	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
+	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
 	NET_CASE(no_buffer_is_left, NULL),

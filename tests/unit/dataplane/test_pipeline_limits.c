@@ -393,6 +393,109 @@ static void caps_that_come_and_go(struct net *n)
 	}
 }
 
+/* ---- bursts, against buckets that nobody shares or gives up ------------------------------------------------------ */
+
+enum { CROWD_PREFIXES = 6, CROWD_HOSTS = 40, CROWD_BURSTS = 400 };
+
+/* Levels 0, 1 and 2 of every source; the last is one for all. */
+struct crowd {
+	struct sw_rate rates[3];
+	uint64_t sources[CROWD_PREFIXES * CROWD_HOSTS], prefixes[CROWD_PREFIXES], all;
+	uint64_t refused[3];
+};
+
+static void shape_crowd(struct draft *d)
+{
+	d->boot.limiter_entries = 1 << 16; /* room for all; what is tested is that all are found */
+	d->global.evidence_after_syns = 2;
+	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 50, .syn_burst = 3};
+	d->services[0].limits[1] = (struct sw_limits){.syn_per_s = 260, .syn_burst = 20};
+	d->services[0].limits[2] = (struct sw_limits){.syn_per_s = 1500, .syn_burst = 90};
+}
+
+/* Prefixes that are no neighbourhoods of the limiter's, so that their entries have lines of their own. */
+static void shape_crowd_elsewhere(struct draft *d)
+{
+	shape_crowd(d);
+	d->global.levels[1].ipv4_length = 23;
+	d->global.levels[1].ipv6_length = 63;
+}
+
+/* No other level has a limit: what is worked out for a burst has gaps. */
+static void shape_crowd_prefixes_alone(struct draft *d)
+{
+	shape_crowd(d);
+	d->global.answers_per_source_per_s = d->global.answers_per_source_burst = 0;
+	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 0};
+	d->services[0].limits[2] = (struct sw_limits){.syn_per_s = 0};
+}
+
+static struct session member_of_crowd(struct net *n, unsigned int prefix, unsigned int host, unsigned int syn)
+{
+	struct session s = session_of(n, 0);
+
+	s.client.bytes[n->flavour->is_ipv6 ? 7 : 14] = (uint8_t)(2 * prefix);
+	s.client.bytes[15] = (uint8_t)(host + 1);
+	s.client_port = (uint16_t)(1024 + syn);
+	s.client_isn = syn * 0x01000193u;
+	return s;
+}
+
+/* What becomes of a SYN: true when it is answered. */
+static bool crowd_admits(struct crowd *c, unsigned int prefix, unsigned int host, uint64_t now)
+{
+	uint64_t *buckets[3] = {&c->sources[prefix * CROWD_HOSTS + host], &c->prefixes[prefix], &c->all};
+
+	for (unsigned int l = 0; l < 3; l++) {
+		if (sw_rate_allows(&c->rates[l], *buckets[l], now))
+			continue;
+		c->refused[l]++;
+		return false;
+	}
+	for (unsigned int l = 0; l < 3; l++)
+		*buckets[l] = sw_rate_take(&c->rates[l], *buckets[l], now);
+	return true;
+}
+
+/* 1 to 32 SYNs at one moment, of sources many of whom cannot stand at home: each fares as if it were alone. */
+static void syns_of_a_burst_are_judged_one_by_one(struct net *n)
+{
+	static struct crowd c;
+	uint64_t random = 17, admitted = 0;
+	unsigned int moved = 0;
+
+	c = (struct crowd){.refused = {0}};
+	for (unsigned int l = 0; l < 3; l++) {
+		const struct sw_limits *limits = &n->draft.services[0].limits[l];
+		c.rates[l] = sw_rate_make(limits->syn_per_s, limits->syn_burst, NET_HZ);
+	}
+	for (unsigned int burst = 0, syn = 0; burst < CROWD_BURSTS; burst++) {
+		struct session expected[SW_BURST];
+		unsigned int count = 0;
+		n->now += random_below(&random, 2 * NET_MS);
+		for (unsigned int k = 1 + random_below(&random, SW_BURST); k; k--, syn++) {
+			const unsigned int prefix = random_below(&random, CROWD_PREFIXES);
+			const unsigned int host = random_below(&random, random_below(&random, 2) ? CROWD_HOSTS : 3);
+			struct session s = member_of_crowd(n, prefix, host, syn);
+			client_syn(&s);
+			if (crowd_admits(&c, prefix, host, n->now))
+				expected[count++] = s;
+		}
+		net_run(n);
+		for (unsigned int k = 0; k < count; k++)
+			expect_syn_ack(&expected[k]);
+		net_expect_nothing(n);
+		admitted += count;
+	}
+	assert_count(n, ANSWERED, admitted);
+	assert_dropped(n, LIMIT_SYN_SOURCE, c.refused[0]);
+	assert_dropped(n, LIMIT_SYN_PREFIX, c.refused[1] + c.refused[2]);
+	assert_true(admitted > 300 && c.refused[1] > 100);
+	for (uint64_t i = 0; i <= n->w->limiter.mask; i++)
+		moved += !!(n->w->limiter.sets[i].notes[0] & SW_NOTE_MOVED);
+	assert_int_equal(moved >= CROWD_PREFIXES, c.rates[0].interval != 0);
+}
+
 static const struct net_case cases[] = {
 	NET_CASE(syn_limits, shape_levels),
 	NET_CASE(reflection_caps, NULL),
@@ -404,6 +507,9 @@ static const struct net_case cases[] = {
 	NET_CASE(resets_of_proven_connections_have_a_budget_too, NULL),
 	NET_CASE(group_of_a_second_connection, shape_levels),
 	NET_CASE(caps_that_come_and_go, shape_levels),
+	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd),
+	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd_elsewhere),
+	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd_prefixes_alone),
 };
 
 int main(void)

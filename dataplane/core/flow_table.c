@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "flow_table.h"
 
-/* Buckets for a load of at most one half: with two choices of eight ways, an overflow is then a matter of 10^-9. */
+/* Buckets for a load of at most one half: with two choices of eight ways, an overflow is then a matter of 10^-7. */
 static uint64_t bucket_count(uint32_t capacity)
 {
 	uint64_t n = 1;

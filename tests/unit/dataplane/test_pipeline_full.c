@@ -263,6 +263,41 @@ static void resets_that_cannot_be_counted_are_not_sent(struct net *n)
 	assert_in_range(sent, 0, 10);
 }
 
+static void shape_one_line_all_levels(struct draft *d)
+{
+	shape_one_line(d);
+	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 4, .syn_burst = 4};
+	d->services[0].limits[1] = (struct sw_limits){.syn_per_s = 8, .syn_burst = 8};
+	d->services[0].limits[2] = (struct sw_limits){.syn_per_s = 16, .syn_burst = 16};
+}
+
+/* A SYN needs three places where one is to be had: the entry that is left there pays for itself alone. */
+static void pushed_out_levels_are_charged_to_nobody(struct net *n)
+{
+	const struct sw_limiter_set *line = n->w->limiter.sets;
+	unsigned int seen = 0;
+
+	for (unsigned int k = 0; k < 3; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	n->now += 10 * NET_HZ;
+	for (unsigned int k = 100; k < 110; k++) {
+		struct session s = session_of(n, k);
+		client_syn(&s);
+		net_run(n);
+		expect_syn_ack(&s);
+	}
+	for (unsigned int way = 0; way < SW_LIMITER_WAYS; way++) {
+		if (line->notes[way] & SW_NOTE_PINNED)
+			continue;
+		assert_int_equal(line->notes[way] & SW_NOTE_VALUE, 0); /* nor does it count the source's SYNs */
+		assert_int_equal(line->tats[way], n->now + NET_HZ / 16);
+		seen++;
+	}
+	assert_int_equal(seen, 1);
+}
+
 /* ---- rings, pools and queues
  * --------------------------------------------------------------------------------------------------- */
 
@@ -343,6 +378,7 @@ static const struct net_case cases[] = {
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
 	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
 	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),
+	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
 	NET_CASE(no_buffer_is_left, NULL),

@@ -83,8 +83,36 @@ void sw_admission_reach(const struct sw_worker *w, struct sw_admission *admissio
 	}
 }
 
+/*
+ * The entry of level `l`, which is not there yet. It may take the place of a narrower one of this admission, and
+ * settle() looks for that; but not of a wider one, which stands in the same home: sources would push out their own
+ * prefix, one after the other, and be held by nothing.
+ */
+static uint32_t make_entry(struct sw_worker *w, const struct sw_admission *a, const struct sw_admission_level *l,
+	struct sw_limiter_key key)
+{
+	uint32_t *kept[SW_PREFIX_LEVELS];
+	unsigned int count = 0;
+
+	for (const struct sw_admission_level *wider = l + 1; wider < a->levels + a->level_count; wider++) {
+		if (wider->set != l->set)
+			continue;
+		const unsigned int ways = sw_limiter_ways_with(wider->set, wider->hash);
+		uint32_t *note = &wider->set->notes[ways ? __builtin_ctz(ways) : 0];
+		if (ways == 0 || *note & SW_NOTE_PINNED)
+			continue;
+		*note |= SW_NOTE_PINNED;
+		kept[count++] = note;
+	}
+	const uint32_t at = sw_source_make_entry(w, key);
+	for (unsigned int k = 0; k < count; k++)
+		*kept[k] &= ~SW_NOTE_PINNED;
+	return at;
+}
+
 /* Where its entry is not at home: found elsewhere, or made. Returns whether it was made. */
-static __attribute__((noinline)) bool find_or_make(struct sw_worker *w, struct sw_admission_level *l)
+static __attribute__((noinline)) bool find_or_make(struct sw_worker *w, const struct sw_admission *a,
+	struct sw_admission_level *l)
 {
 	struct sw_limiter_table *t = &w->limiter;
 	const struct sw_limiter_key key = {.hash = l->hash, .home = (uint64_t)(l->set - t->sets)};
@@ -92,7 +120,7 @@ static __attribute__((noinline)) bool find_or_make(struct sw_worker *w, struct s
 	const bool made = at == SW_LIMITER_NONE;
 
 	if (made)
-		at = sw_source_make_entry(w, key);
+		at = make_entry(w, a, l, key);
 	l->way = SW_LIMITER_WAYS;
 	if (at != SW_LIMITER_NONE) {
 		l->set = &t->sets[at / SW_LIMITER_WAYS];
@@ -106,11 +134,9 @@ static inline bool holds(const struct sw_admission_level *l)
 	return l->set->fingerprints[l->way] == sw_limiter_fingerprint(l->hash);
 }
 
-/*
- * The state of the bucket; NULL: all its places are pinned. An entry that is made may take the place of another of this
- * admission, for all that the table knows: settle() looks.
- */
-static inline uint64_t *take_entry(struct sw_worker *w, struct sw_admission_level *l, bool *made)
+/* The state of the bucket; NULL: it has no place. */
+static inline uint64_t *take_entry(struct sw_worker *w, const struct sw_admission *a, struct sw_admission_level *l,
+	bool *made)
 {
 	struct sw_limiter_set *set = l->set;
 
@@ -122,7 +148,7 @@ static inline uint64_t *take_entry(struct sw_worker *w, struct sw_admission_leve
 		l->way = way;
 		return &set->tats[way];
 	}
-	*made |= find_or_make(w, l);
+	*made |= find_or_make(w, a, l);
 	return l->way == SW_LIMITER_WAYS ? NULL : &l->set->tats[l->way];
 }
 
@@ -209,7 +235,7 @@ static inline enum sw_drop_reason check_levels(struct sw_worker *w, struct sw_ad
 	bool made = false;
 
 	for (; l < end && likely(reason == SW_ADMITTED); l++) {
-		uint64_t *tat = take_entry(w, l, &made);
+		uint64_t *tat = take_entry(w, a, l, &made);
 		if (likely(tat != NULL) && unlikely(!agrees(agreed, &l->limit->syn, tat, now)))
 			reason = refusal_of(l->limit, l->level);
 	}
@@ -282,11 +308,12 @@ bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool 
 
 /* ---- proven connections ------------------------------------------------------------------------------------------- */
 
-static enum sw_drop_reason check_connection_level(struct sw_worker *w, struct sw_admission_level *l, uint32_t record, bool *made)
+static enum sw_drop_reason check_connection_level(struct sw_worker *w, const struct sw_admission *a,
+	struct sw_admission_level *l, uint32_t record, bool *made)
 {
 	const struct sw_limit_profile *limit = l->limit;
 	const bool is_source = l->level == 0;
-	uint64_t *tat = take_entry(w, l, made);
+	uint64_t *tat = take_entry(w, a, l, made);
 	uint32_t concurrent = 0;
 
 	if (is_source && record != SW_FLOW_NONE)
@@ -312,7 +339,7 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 	unsigned int k = 0;
 
 	for (; k < a->level_count && reason == SW_ADMITTED; k++)
-		reason = check_connection_level(w, &a->levels[k], record, &made);
+		reason = check_connection_level(w, a, &a->levels[k], record, &made);
 	if (made)
 		settle(a, k);
 	if (reason != SW_ADMITTED)

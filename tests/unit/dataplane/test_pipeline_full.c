@@ -263,6 +263,26 @@ static void resets_that_cannot_be_counted_are_not_sent(struct net *n)
 	assert_in_range(sent, 0, 10);
 }
 
+/* Wider limits hold where narrower ones have no place: one is to be had, and it is the prefix that keeps it. */
+static void sources_do_not_push_out_their_prefix(struct net *n)
+{
+	for (unsigned int k = 0; k < 3; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	n->now += 10 * NET_HZ;
+	const uint64_t before = net_count(n, SW_COUNT_ANSWERED);
+	for (unsigned int k = 100; k < 200; k++) { /* of one prefix, at one moment */
+		struct session s = session_of(n, k);
+		s.client.bytes[n->flavour->is_ipv6 ? 7 : 14] ^= 1; /* and of no proven one's */
+		client_syn(&s);
+	}
+	net_run(n);
+	assert_int_equal(net_count(n, SW_COUNT_ANSWERED) - before, 10);
+	assert_dropped(n, ANSWER_CAP, 90);
+	assert_true(net_count(n, SW_COUNT_LIMITER_FULL) >= 90);
+}
+
 static void shape_one_line_all_levels(struct draft *d)
 {
 	shape_one_line(d);
@@ -282,8 +302,9 @@ static void pushed_out_levels_are_charged_to_nobody(struct net *n)
 		session_establish(&s);
 	}
 	n->now += 10 * NET_HZ;
-	for (unsigned int k = 100; k < 110; k++) {
+	for (unsigned int k = 1; k < 10; k++) {
 		struct session s = session_of(n, k);
+		s.client.bytes[n->flavour->is_ipv6 ? 5 : 13] ^= (uint8_t)k; /* nobody knows any prefix of it */
 		client_syn(&s);
 		net_run(n);
 		expect_syn_ack(&s);
@@ -378,6 +399,7 @@ static const struct net_case cases[] = {
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
 	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
 	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),
+	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line),
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),

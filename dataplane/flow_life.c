@@ -9,6 +9,17 @@ enum {
 	EMBRYONIC_ARMED_S = 3, /* longer than a lost SYN-ACK takes to be repeated (RFC 6298: 1 s) */
 };
 
+/* ---- finding ------------------------------------------------------------------------------------------------------ */
+
+void sw_flow_look_again(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	const bool was_known = b->flows[i] != SW_FLOW_NONE;
+
+	b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+	if (was_known && b->flows[i] == SW_FLOW_NONE && b->side == SW_OUTSIDE)
+		b->classes[i] = sw_prefix_table_lookup(w->policy->sources, &b->packets[i].client);
+}
+
 /* ---- making ------------------------------------------------------------------------------------------------------- */
 
 static bool shed_head(struct sw_worker *w, enum sw_flow_list list)

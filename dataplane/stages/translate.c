@@ -353,7 +353,7 @@ void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 	for (unsigned int i; sw_next(&todo, &i);) {
 		/* Packets before this one in the burst may have opened or ended its flow. */
 		if (w->flows.changes != b->changes)
-			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+			sw_flow_look_again(w, b, i);
 		if (b->flows[i] == SW_FLOW_NONE) {
 			if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
 				sw_decide(b, i, SW_FORWARD);

@@ -170,7 +170,7 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 		const bool echoes = next < e.count && e.which[next] == i;
 		const unsigned int k = echoes ? next++ : 0;
 		if (w->flows.changes != b->changes)
-			b->flows[i] = sw_flow_find(&w->flows, b->hashes[i]);
+			sw_flow_look_again(w, b, i);
 		if (echoes && e.results[k] == SW_COOKIE_VALID)
 			valid(w, b, i, &e.options[k], a++);
 		else

@@ -145,6 +145,46 @@ static void flow_is_shed_within_a_burst(struct net *n)
 	assert_dropped(n, FLOW_TABLE_FULL, 1);
 }
 
+static void shape_few_flows_of_a_group(struct draft *d)
+{
+	shape_few_flows(d);
+	draft_group(d, "all");
+	draft_rule(d, "0.0.0.0/0", SW_RULE_GROUP, 0, 0);
+	draft_rule(d, "::/0", SW_RULE_GROUP, 0, 0);
+}
+
+/*
+ * The old connection of an ACK is known when its source would be looked up, which is then not done; a packet before it in
+ * the burst takes the old one's place. The new one belongs to its group all the same.
+ */
+static void shed_within_a_burst_and_in_a_group(struct net *n)
+{
+	struct session s[FLOWS], other = session_of(n, 100);
+
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		s[k] = session_of(n, k);
+		session_establish(&s[k]);
+	}
+	session_close(&s[0]);
+	session_close(&s[1]);
+	assert_int_equal(n->w->groups[0].concurrent, FLOWS - 2);
+	s[0] = session_again(&s[0]);
+	client_syn(&s[0]);
+	net_run(n);
+	expect_syn_ack(&s[0]);
+	client_syn(&other);
+	net_run(n);
+	expect_syn_ack(&other);
+	client_ack(&other);
+	client_ack(&s[0]);
+	net_run(n);
+	expect_server_syn(&other);
+	expect_server_syn(&s[0]);
+	assert_count(n, FLOW_SHED, 2);
+	assert_int_equal(n->w->groups[0].concurrent, FLOWS);
+}
+
 /* ---- records and limiter entries
  * -------------------------------------------------------------------------------------------- */
 
@@ -396,6 +436,7 @@ static const struct net_case cases[] = {
 	NET_CASE(half_open_flows_push_out_no_closing_ones, shape_few_flows),
 	NET_CASE(proven_connections_push_out_half_open_ones, shape_few_flows),
 	NET_CASE(flow_is_shed_within_a_burst, shape_few_flows),
+	NET_CASE(shed_within_a_burst_and_in_a_group, shape_few_flows_of_a_group),
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
 	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
 	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),

@@ -279,6 +279,18 @@ enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a)
 	return reason;
 }
 
+/* The entry of `key`, which must not take the place `kept`; SW_LIMITER_NONE: no other is to be had. */
+static uint32_t take_entry_beside(struct sw_worker *w, struct sw_limiter_key key, uint32_t kept)
+{
+	if (kept == SW_LIMITER_NONE)
+		return sw_source_take_entry(w, key);
+	const uint32_t note = sw_limiter_note(&w->limiter, kept);
+	sw_limiter_set_note(&w->limiter, kept, note | SW_NOTE_PINNED);
+	const uint32_t at = sw_source_take_entry(w, key);
+	sw_limiter_set_note(&w->limiter, kept, note);
+	return at;
+}
+
 bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool is_ipv6)
 {
 	const struct sw_policy *p = w->policy;
@@ -286,17 +298,15 @@ bool sw_admit_reset(struct sw_worker *w, const struct sw_address *claimed, bool 
 
 	if (!sw_rate_allows(&p->rst, w->rst_tat, w->now))
 		return false;
+	/* The prefix first: its entry must not be pushed out by that of the source. What cannot be counted is not sent. */
 	for (unsigned int l = SW_ANSWER_LEVELS; l-- > 0;) {
 		if (l >= p->level_count || p->answers[l].interval == 0)
 			continue;
 		const struct sw_limiter_key key = sw_level_key(w, claimed, is_ipv6, SW_LIMITER_RESET, l, 0);
-		places[l] = sw_source_take_entry(w, key);
+		places[l] = take_entry_beside(w, key, places[SW_ANSWER_LEVELS - 1]);
 		if (places[l] == SW_LIMITER_NONE || !sw_rate_allows(&p->answers[l], *sw_limiter_tat(&w->limiter, places[l]), w->now))
 			return false;
 	}
-	/* The source's entry has taken the place of its prefix's: what cannot be counted is not sent. */
-	if (places[0] == places[1] && places[0] != SW_LIMITER_NONE)
-		return false;
 	for (unsigned int l = 0; l < SW_ANSWER_LEVELS; l++) {
 		if (places[l] == SW_LIMITER_NONE)
 			continue;

@@ -300,7 +300,28 @@ static void resets_that_cannot_be_counted_are_not_sent(struct net *n)
 		const struct session s = session_of(n, k);
 		sent += sw_admit_reset(n->w, &s.client, n->flavour->is_ipv6);
 	}
+	net_run(n); /* for the sums */
 	assert_in_range(sent, 0, 10);
+}
+
+/* Where others have been idle too, though not for as long as the prefix, there is room for both. */
+static void idle_prefixes_are_not_pushed_out_by_resets(struct net *n)
+{
+	struct session first = session_of(n, 1), second = session_of(n, 2), stranger = session_of(n, 0);
+
+	net_run(n);
+	assert_true(sw_admit_reset(n->w, &first.client, n->flavour->is_ipv6));
+	assert_int_equal(n->w->limiter.used, 2);
+	stranger.client.bytes[n->flavour->is_ipv6 ? 7 : 14] ^= 1;
+	n->now += NET_HZ;
+	client_syn(&stranger);
+	net_run(n);
+	expect_syn_ack(&stranger);
+	client_rst(&stranger);
+	n->now += 20 * NET_HZ;
+	net_run(n);
+	assert_int_equal(n->w->limiter.used, 4);
+	assert_true(sw_admit_reset(n->w, &second.client, n->flavour->is_ipv6));
 }
 
 /* Wider limits hold where narrower ones have no place: one is to be had, and it is the prefix that keeps it. */
@@ -440,6 +461,7 @@ static const struct net_case cases[] = {
 	NET_CASE(proven_sources_take_records_of_claimed_ones, shape_few_records),
 	NET_CASE(limiter_entries_of_proven_sources_are_kept, shape_few_limiters),
 	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),
+	NET_CASE(idle_prefixes_are_not_pushed_out_by_resets, shape_one_line),
 	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line),
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),

@@ -317,14 +317,14 @@ static void finish(struct program *p)
 			sw_pipeline_end(p->box.workers[i]);
 		}
 	}
+	if (p->housekeeping_open) /* and its publisher, which may be asking the ports' drivers */
+		sw_housekeeping_close(&p->housekeeping);
 	if (p->box_open) {
 		if (p->ports_open)
 			sw_ports_update(&p->ports, p->box.shared.region, false);
 		((struct sw_flows_header *)p->box.flows_file.base)->clean = 1;
 		atomic_store_explicit(&p->box.shared.region->ended, 1, memory_order_release);
 	}
-	if (p->housekeeping_open)
-		sw_housekeeping_close(&p->housekeeping);
 	if (p->ports_open)
 		sw_ports_close(&p->ports);
 	/*

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Immutable. interval 0: no limit; tolerance is then as large as it can be. */
+/* Immutable. interval 0: no limit. */
 struct sw_rate {
 	uint64_t interval;  /* cycles for one token to come back */
 	uint64_t tolerance; /* (burst - 1) * interval, below 2^63: how far the state may run ahead of the clock */
@@ -19,7 +19,7 @@ struct sw_rate {
 /* per_s 0 and burst 0: no limit. burst 0 with a rate counts as 1. A burst with per_s 0 refills once a day. */
 static inline struct sw_rate sw_rate_make(uint64_t per_s, uint64_t burst, uint64_t tsc_hz)
 {
-	struct sw_rate r = {0, INT64_MAX};
+	struct sw_rate r = {0, 0};
 	if (per_s == 0 && burst == 0)
 		return r;
 	r.interval = per_s ? tsc_hz / per_s : tsc_hz * 86400;
@@ -27,12 +27,6 @@ static inline struct sw_rate sw_rate_make(uint64_t per_s, uint64_t burst, uint64
 		r.interval = 1;
 	r.tolerance = burst > 1 ? (burst - 1) * r.interval : 0;
 	return r;
-}
-
-/* As sw_rate_allows(), of a rate that sw_rate_make() has made. */
-static inline bool sw_rate_within(const struct sw_rate *r, uint64_t state, uint64_t now)
-{
-	return (int64_t)(state - now) <= (int64_t)r->tolerance;
 }
 
 static inline bool sw_rate_allows(const struct sw_rate *r, uint64_t state, uint64_t now)

@@ -65,6 +65,14 @@ def expect(name, entry, condition, seconds=10):
     raise LabError("%s %s; the end of %s:\n%s" % (name, what, entry["log"], log_tail(entry["log"])))
 
 
+def reaped(entry):
+    """Nothing is left of it, as far as it is ours to collect: started by this same process."""
+    try:
+        return os.waitpid(entry["pid"], os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
 def end(entries, grace=5):
     """Ends these processes together: SIGTERM to their sessions, SIGKILL to what is left after `grace` seconds."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
@@ -77,8 +85,5 @@ def end(entries, grace=5):
             except ProcessLookupError:
                 pass
         wait_until(lambda: not any(alive(entry) for entry in left), seconds)
-    for entry in entries:
-        try:
-            os.waitpid(entry["pid"], os.WNOHANG)  # ours, when this same process started it
-        except ChildProcessError:
-            pass
+    # The first thread of a process may be gone while the others still give its memory back.
+    wait_until(lambda: all([reaped(entry) for entry in entries]), grace)

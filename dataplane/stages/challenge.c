@@ -109,14 +109,14 @@ void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 	unsigned int n = 0;
 	uint32_t todo = b->pending & b->syns;
 
-	if (todo == 0)
-		return;
 	for (unsigned int i; sw_next(&todo, &i); n++) {
 		const struct sw_packet *p = packets[n] = &b->packets[i];
 		const struct sw_promise promise = *sw_promise_of(w, b->slots[i], p->is_ipv6);
 		granted[n] = grant(p, promise);
 		answers[n] = (struct answer){.form = form_of(&granted[n], promise, p->is_ipv6), .packet = (uint8_t)i};
 	}
+	if (n == 0)
+		return;
 	sw_cookie_make_burst(w->keys, packets, granted, n, cookies);
 	answer_all(w, b, answers, cookies, n);
 	count_answers(w, b, answers, n);

@@ -148,4 +148,4 @@ def end_to_end(_):
 
 
 def peers(_):
-    return sw_bench_peers.peers(["chrt", "--fifo"] if real_time() else [])
+    return sw_bench_peers.peers(ahead_of_others())

@@ -80,23 +80,23 @@ table netdev seawall_bench {
 """
 
 
-def hurry(lab, priority):
-    """An appliance has its cores to itself: where the right to it is there, Seawall's workers are not kept waiting by
-    whatever else this machine does. Softirqs, which the other box lives in, never are."""
-    if not priority or "dataplane" not in lab.state()["processes"]:
+def hurry(lab, ahead):
+    """An appliance has its cores to itself: where the right to it is there, Seawall's workers go ahead of whatever else
+    this machine does. Softirqs, which the other box lives in, always do. No real-time priority: a worker that polls would
+    leave nothing to those that bring it its frames."""
+    if not ahead or "dataplane" not in lab.state()["processes"]:
         return
     tasks = "/proc/%d/task" % lab.state()["processes"]["dataplane"]["pid"]
     for thread in os.listdir(tasks):
         with open("%s/%s/comm" % (tasks, thread)) as file:
             if file.read().startswith("rte-worker"):
-                call(*priority, "--pid", "1", thread)
+                call("renice", "-n", "-20", "-p", thread)
 
 
-def flood(lab, with_load, priority):
+def flood(lab, with_load, ahead):
     """The flood, the load beside it, and what it cost."""
     load = None
     softirq, processes, frames = softirq_s(), processes_s(lab), received(lab)
-    ahead = priority + ["1"] if priority else []
     attack = subprocess.Popen(lab.within("outside", lab.tool("sw-flood"), "--target", TARGET, "--rate", str(FLOOD_PER_S),
                                          "--seconds", str(SECONDS), "--seed", "7"), stdout=subprocess.PIPE, text=True)
     if with_load:
@@ -111,15 +111,15 @@ def flood(lab, with_load, priority):
     return cost
 
 
-def one(wall, settings, priority):
+def one(wall, settings, ahead):
     """A box of this kind, a flood, and the end of the box. `wall`: nothing, nftables or seawall."""
     lab = Lab(NAME)
     try:
         lab.up("none" if wall == "nothing" else wall, config=settings if wall == "seawall" else None)
         if wall == "nothing":
             call(*within(lab.netns("box"), "nft", "-f", "-"), stdin=DROP_AT_THE_DOOR)
-        hurry(lab, priority)
-        cost = flood(lab, wall != "nothing", priority)
+        hurry(lab, ahead)
+        cost = flood(lab, wall != "nothing", ahead)
         cost["memory_mib"] = {"nothing": lambda _: 0, "nftables": conntrack_mib, "seawall": resident_mib}[wall](lab)
         return cost
     finally:
@@ -152,15 +152,15 @@ ROWS = (
 )
 
 
-def peers(priority):
+def peers(ahead):
     rounds = {"nftables": [], "seawall": []}
     with tempfile.TemporaryDirectory() as directory:
         settings = config(directory)
         for number in range(ROUNDS):
-            nothing = one("nothing", settings, priority)
+            nothing = one("nothing", settings, ahead)
             wires = nothing["softirq_s"] / nothing["flood"]["sent"]
             for wall in rounds:
-                rounds[wall].append(judge(one(wall, settings, priority), wires))
+                rounds[wall].append(judge(one(wall, settings, ahead), wires))
             print("round %d of %d done; wires: %.2f us a frame" % (number + 1, ROUNDS, wires * 1e6), flush=True)
     report = {wall: median(each) for wall, each in rounds.items()}
     print("%-44s %14s %14s" % ("medians of %d rounds of %d s" % (ROUNDS, SECONDS), "nftables", "Seawall"))

@@ -32,13 +32,14 @@ static inline void prepare(const struct sw_limiter_table *t, const struct sw_pol
 	struct sw_admission_level *l = a->levels;
 
 	if (likely(plan->source))
-		l = add_level(t, l, s, 0, sw_limiter_hash(t, a->source, kind, 0, s->slot), home.home);
+		l = add_level(t, l, s, 0, sw_limiter_source_key(t, a->source, kind, s->slot, home.home).hash, home.home);
 	if (likely(plan->home))
 		l = add_level(t, l, s, plan->home, home.hash, home.home);
 	for (unsigned int k = 0; k < plan->other_count; k++) {
 		const unsigned int level = plan->others[k];
 		const __m128i prefix = _mm_and_si128(sw_limiter_load(a->source->bytes), sw_limiter_load(&p->level_masks[level][family]));
-		const uint64_t hash = (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, level, s->slot));
+		const uint64_t hash =
+			sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, level, s->slot)));
 		l = add_level(t, l, s, level, hash, hash);
 	}
 	a->level_count = (uint8_t)(l - a->levels);

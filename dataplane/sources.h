@@ -26,7 +26,8 @@ static inline struct sw_limiter_key sw_prefix_key(const struct sw_worker *w, con
 	bool is_ipv6, enum sw_limiter_kind kind, unsigned int level, uint32_t slot)
 {
 	const __m128i prefix = _mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(&w->policy->level_masks[level][is_ipv6]));
-	const uint64_t hash = (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(&w->limiter, prefix, kind, level, slot));
+	const uint64_t hash =
+		sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(&w->limiter, prefix, kind, level, slot)));
 
 	return (struct sw_limiter_key){.hash = hash, .home = hash};
 }

@@ -10,6 +10,9 @@ size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)
 	return sets * sizeof(struct sw_limiter_set);
 }
 
+/* More than any debt in cycles: whoever has it stands behind all who have not. */
+#define WIDE_DEBT (1ll << 62)
+
 /* A free way, otherwise the one that nothing pins and whose bucket has been full for longest; NONE: all are pinned. */
 static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now, int64_t *full_for)
 {
@@ -19,7 +22,9 @@ static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_
 
 	*full_for = INT64_MIN;
 	for (uint32_t way = 0; way < SW_LIMITER_WAYS; way++) {
-		const int64_t cycles = set->fingerprints[way] == 0 ? INT64_MAX : (int64_t)(now - set->tats[way]);
+		int64_t cycles = set->fingerprints[way] == 0 ? INT64_MAX : (int64_t)(now - set->tats[way]);
+		if (cycles < 0 && set->fingerprints[way] & SW_LIMITER_WIDE)
+			cycles -= WIDE_DEBT;
 		if (cycles > *full_for && !(set->notes[way] & SW_NOTE_PINNED)) {
 			*full_for = cycles;
 			victim = first + way;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The table of everything that has a bucket of its own by address: sources and prefixes, SYNs and proven connections.
- * Fixed in size, four entries of 16 bytes in a cache line, found by a secret hash of which 31 bits beside the line's
+ * Fixed in size, four entries of 16 bytes in a cache line, found by a secret hash of which 30 bits beside the line's
  * number tell entries apart. (Two keys that meet in all of these bits share a bucket; without the secret nobody can
  * choose such a pair.)
  *
@@ -9,7 +9,8 @@
  *          sources in it stand there, so that a flood of scattered sources costs one line each where two buckets have
  *          to be looked at. While all places at home are in use, newcomers move out, each to a line of its own, and
  *          the home is marked: who is not found in it may stand elsewhere.
- * Full     an insert takes the way whose bucket has been full for longest, and one in debt only when it has to.
+ * Full     an insert takes the way whose bucket has been full for longest, and one in debt only when it has to: a prefix's
+ *          last of all, however short its debt is in time. It is what holds its sources, which may be any number.
  *          Pinned entries are never taken: they belong to proven sources or count established connections. Where all
  *          places are pinned the newcomer is refused, and held by the wider limits alone.
  * Owner    one worker. Nobody else reads it.
@@ -29,6 +30,9 @@ enum { SW_LIMITER_WAYS = 4, SW_LIMITER_ENTRY_BYTES = 16 };
 
 /* A bucket that has been full for so long, a second or so, is not in use. */
 #define SW_LIMITER_IDLE_CYCLES (1ll << 31)
+
+/* In a fingerprint: the entry of a prefix. Keys carry it in the same place of their hash. */
+#define SW_LIMITER_WIDE 2u
 
 /* A place in the table: line * SW_LIMITER_WAYS + way. */
 #define SW_LIMITER_NONE 0xffffffffu
@@ -98,6 +102,11 @@ static inline __m128i sw_limiter_scramble(const struct sw_limiter_table *t, __m1
 	return _mm_aesenc_si128(x, sw_limiter_load(t->key[3]));
 }
 
+static inline uint64_t sw_limiter_as_wide(uint64_t hash)
+{
+	return hash | (uint64_t)SW_LIMITER_WIDE << 32;
+}
+
 /* `prefix`: masked to the level's length. */
 static inline uint64_t sw_limiter_hash(const struct sw_limiter_table *t, const struct sw_address *prefix,
 	enum sw_limiter_kind kind, unsigned int level, uint32_t service)
@@ -116,14 +125,17 @@ static inline struct sw_limiter_key sw_limiter_home_key(const struct sw_limiter_
 	const __m128i prefix = _mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(masks[is_ipv6]));
 	const __m128i x = sw_limiter_scramble(t, prefix, kind, SW_LIMITER_HOME, service);
 	return (struct sw_limiter_key){
-		.hash = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x)), .home = (uint64_t)_mm_cvtsi128_si64(x)};
+		.hash = sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x))),
+		.home = (uint64_t)_mm_cvtsi128_si64(x),
+	};
 }
 
 /* Of the source itself, level 0. `home`: of its neighbourhood, sw_limiter_home_key().home. */
 static inline struct sw_limiter_key sw_limiter_source_key(const struct sw_limiter_table *t,
 	const struct sw_address *source, enum sw_limiter_kind kind, uint32_t service, uint64_t home)
 {
-	return (struct sw_limiter_key){.hash = sw_limiter_hash(t, source, kind, 0, service), .home = home};
+	const uint64_t hash = sw_limiter_hash(t, source, kind, 0, service) & ~((uint64_t)SW_LIMITER_WIDE << 32);
+	return (struct sw_limiter_key){.hash = hash, .home = home};
 }
 
 static inline struct sw_limiter_set *sw_limiter_set_of(const struct sw_limiter_table *t, uint64_t hash)

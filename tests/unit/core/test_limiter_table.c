@@ -432,6 +432,35 @@ static void agrees_with_a_model(void **state)
 	}
 }
 
+/*
+ * Sources that each owe their own bucket a second, without number: the bucket of their prefix, which is in debt for a
+ * thousandth of that, stays, or nothing would hold them.
+ */
+static void sources_do_not_wash_out_their_prefix(void **state)
+{
+	enum { SECOND = 1 << 20 };
+	struct sw_limiter_table t = make(1 << 10, 31);
+	struct sw_limiter_evicted evicted;
+	struct sw_limiter_key home;
+	(void)state;
+
+	(void)keys_of(&t, "2001:db8:0:1::", &home);
+	*sw_limiter_tat(&t, sw_limiter_insert(&t, home, 1000, &evicted)) = 1000 + SECOND;
+	for (uint32_t k = 1; k < 20000; k++) {
+		char text[64];
+		const uint64_t now = 1000 + k;
+		snprintf(text, sizeof(text), "2001:db8:0:1::%x", k);
+		const uint32_t at = sw_limiter_insert(&t, keys_of(&t, text, &home), now, &evicted);
+		assert_int_not_equal(at, SW_LIMITER_NONE);
+		*sw_limiter_tat(&t, at) = now + SECOND;
+		const uint32_t prefix = sw_limiter_find(&t, home);
+		assert_int_not_equal(prefix, SW_LIMITER_NONE);
+		*sw_limiter_tat(&t, prefix) = now + SECOND / 1000;
+	}
+	assert_int_equal(t.used, 1 << 10); /* nobody had a free place for long */
+	free(t.sets);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +470,7 @@ int main(void)
 	    cmocka_unit_test(least_deserving_gives_way),
 	    cmocka_unit_test(pinned_entries_are_never_taken),
 	    cmocka_unit_test(buckets_in_debt_outlive_full_ones),
+	    cmocka_unit_test(sources_do_not_wash_out_their_prefix),
 	    cmocka_unit_test(neighbours_share_a_home),
 	    cmocka_unit_test(crowded_neighbourhoods_move_out),
 	    cmocka_unit_test(strangers_stay_at_home),

@@ -37,7 +37,8 @@ static inline void prepare(const struct sw_limiter_table *t, const struct sw_pol
 		l = add_level(t, l, s, plan->home, home.hash, home.home);
 	for (unsigned int k = 0; k < plan->other_count; k++) {
 		const unsigned int level = plan->others[k];
-		const __m128i prefix = _mm_and_si128(sw_limiter_load(a->source->bytes), sw_limiter_load(&p->level_masks[level][family]));
+		const __m128i prefix =
+			_mm_and_si128(sw_limiter_load(a->source->bytes), sw_limiter_load(&p->level_masks[level][family]));
 		const uint64_t hash =
 			sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, prefix, kind, level, s->slot)));
 		l = add_level(t, l, s, level, hash, hash);

@@ -90,7 +90,8 @@ static void answer_all(struct sw_worker *w, struct sw_burst *b, const struct ans
 	}
 }
 
-static void count_answers(struct sw_worker *w, const struct sw_burst *b, const struct answer *answers, unsigned int count)
+static void count_answers(struct sw_worker *w, const struct sw_burst *b, const struct answer *answers,
+	unsigned int count)
 {
 	for (unsigned int k = 0, end; k < count; k = end) {
 		const uint32_t slot = b->slots[answers[k].packet];

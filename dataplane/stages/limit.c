@@ -44,7 +44,8 @@ static bool arms_at_once(struct sw_worker *w, const struct sw_service_profile *s
 }
 
 /* True: this SYN has to go through the limits. */
-static inline bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_service_profile *s)
+static inline bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned int i,
+	const struct sw_service_profile *s)
 {
 	const struct sw_packet *p = &b->packets[i];
 

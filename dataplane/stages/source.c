@@ -79,7 +79,8 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 }
 
 /* What the policy says of those in a list: the classes first, then the counters that they name. */
-static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b, const uint8_t *which, unsigned int count)
+static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b, const uint8_t *which,
+	unsigned int count)
 {
 	for (unsigned int k = 0; k < count; k++)
 		rte_prefetch0(sw_prefix_table_class(w->policy->sources, b->classes[which[k]]));

@@ -14,15 +14,6 @@
 /* `reason` of an admission that succeeded. */
 #define SW_ADMITTED SW_DROP_REASON_COUNT
 
-/* One limited level of an admission. */
-struct sw_admission_level {
-	struct sw_limiter_set *set; /* where its entry is looked for first, and then where it stands */
-	uint64_t hash;
-	const struct sw_limit_profile *limit;
-	uint32_t way;               /* SW_LIMITER_WAYS: it has no place */
-	uint32_t level;
-};
-
 /* One SYN, or one proven connection, on its way through the limits. The first five are the caller's to fill in. */
 struct sw_admission {
 	const struct sw_service_profile *service;
@@ -30,50 +21,48 @@ struct sw_admission {
 	uint64_t connection;    /* proven ones: tells one connection of the source from another */
 	uint32_t group;         /* index into policy->group, SW_NONE */
 	bool is_ipv6;
-	uint8_t level_count;
-	struct sw_admission_level levels[SW_PREFIX_LEVELS]; /* the source's own first, if that is limited */
+	struct sw_limiter_lanes lanes; /* its entries, by level */
 };
 
-/* Works out the limited levels of `count` admissions for `kind`, and asks for their lines. */
-void sw_admission_prepare(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count,
-	enum sw_limiter_kind kind);
-
-/* Finds what stands in those lines and asks for the rest: records, and the other lines where entries may stand. */
-void sw_admission_reach(const struct sw_worker *w, struct sw_admission *admissions, unsigned int count);
+/* The version for an instruction set, which the CPU must have; all decide alike. For worker->admission. */
+const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa);
 
 /*
- * SYN: checks block, levels, group and service, and takes a token of each when all agree. Returns SW_ADMITTED or the
- * reason. Keeps count of what the source claims either way.
+ * Works out where the limited levels of admissions have their entries of `kind`, and asks for those lines. `set`: of
+ * indices into `admissions`, a bit each; the others are not touched.
  */
-enum sw_drop_reason sw_admit_syn(struct sw_worker *w, struct sw_admission *a);
+void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind);
+
+/* Finds what stands in those lines and asks for the rest: records, and the other lines where entries may stand. */
+void sw_admission_reach(struct sw_worker *w, struct sw_admission *admissions, uint32_t set);
+
+/*
+ * SYNs, prepared and reached, in the order of their indices: checks block, levels, group and service, and takes a token
+ * of each when all agree. Returns the set of those refused, whose reasons[i] says why, and adds to `proven` those whose
+ * source has proven itself before. Keeps count of what the source claims either way.
+ */
+uint32_t sw_admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
+	uint32_t *proven);
 
 /* The entry of the source itself, of an admission that has been decided; NULL: it has none. */
-static inline const uint32_t *sw_admission_source_note(const struct sw_admission *a)
+static inline uint32_t *sw_admission_source_note(const struct sw_admission *a)
 {
-	if (a->level_count == 0 || a->levels[0].level != 0 || a->levels[0].way == SW_LIMITER_WAYS)
-		return NULL;
-	return &a->levels[0].set->notes[a->levels[0].way];
+	const uint64_t *tat = a->lanes.tats[0];
+
+	return sw_limiter_fingerprint_beside(tat) != 0 ? sw_limiter_note_beside(tat) : NULL;
 }
 
 /* The place of the entry of `level`, if it is there; SW_LIMITER_NONE. Of an admission that has been decided. */
 static inline uint32_t sw_admission_place(const struct sw_limiter_table *t, const struct sw_admission *a,
 	unsigned int level)
 {
-	for (const struct sw_admission_level *l = a->levels; l < a->levels + a->level_count; l++)
-		if (l->level == level && l->way != SW_LIMITER_WAYS &&
-			l->set->fingerprints[l->way] == sw_limiter_fingerprint(l->hash))
-			return sw_limiter_place(t, l->set, l->way);
-	return SW_LIMITER_NONE;
+	const uint64_t *tat = a->lanes.tats[level];
+
+	return sw_limiter_fingerprint_beside(tat) == sw_limiter_fingerprint(a->lanes.hashes[level])
+		? sw_limiter_place_of(t, tat) : SW_LIMITER_NONE;
 }
 
-/* The source has proven itself before. */
-static inline bool sw_admission_is_proven(const struct sw_admission *a)
-{
-	const uint32_t *note = sw_admission_source_note(a);
-	return note != NULL && *note & SW_NOTE_PINNED;
-}
-
-/* A proven connection: as sw_admit_syn() with the limits behind validation. Blocks the source when it overdoes it. */
+/* A proven connection, prepared: as sw_admit_syns() with the limits behind validation. Blocks the source when it overdoes it. */
 enum sw_drop_reason sw_admit_connection(struct sw_worker *w, struct sw_admission *a, uint32_t record);
 
 /*

@@ -81,35 +81,21 @@ static void build_level(const struct sw_limits *whole, const struct sw_global *g
 	out->syn = tighter(limits->syn_per_s, limits->syn_burst, cap_per_s, cap_burst, tsc_hz, &out->syn_is_cap);
 	out->conn = sw_rate_make(limits->conn_per_s, limits->conn_burst, tsc_hz);
 	out->concurrent = limits->concurrent;
-	out->any = out->syn.interval != 0;
-	out->any_conn = out->conn.interval != 0 || out->concurrent != 0;
 }
 
-static bool is_home(const struct sw_global *g, unsigned int level, unsigned int family)
+/* The sets of levels with limits, and their rates side by side. */
+static void line_up_levels(struct sw_service_profile *s)
 {
-	return family ? g->levels[level].ipv6_length == SW_LIMITER_HOME_IPV6
-				  : g->levels[level].ipv4_length == SW_LIMITER_HOME_IPV4;
-}
-
-static void add_to_plan(struct sw_level_plan *plan, const struct sw_global *global, unsigned int level, unsigned int family)
-{
-	if (level == 0)
-		plan->source = 1;
-	else if (is_home(global, level, family))
-		plan->home = (uint8_t)level;
-	else
-		plan->others[plan->other_count++] = (uint8_t)level;
-}
-
-static void plan_levels(struct sw_service_profile *s, const struct sw_global *global)
-{
-	for (unsigned int level = 0; level < s->level_count; level++)
-		for (unsigned int family = 0; family < 2; family++) {
-			if (s->levels[level].any)
-				add_to_plan(&s->plans[0][family], global, level, family);
-			if (s->levels[level].any_conn)
-				add_to_plan(&s->plans[1][family], global, level, family);
-		}
+	for (unsigned int level = 0; level < SW_PREFIX_LEVELS; level++) {
+		const struct sw_limit_profile *l = &s->levels[level];
+		const bool for_syns = l->syn.interval != 0, for_conns = l->conn.interval != 0 || l->concurrent != 0;
+		s->limited[SW_LIMITER_SYN] |= (uint8_t)(for_syns << level);
+		s->limited[SW_LIMITER_CONN] |= (uint8_t)(for_conns << level);
+		s->syn_rates.intervals[level] = l->syn.interval;
+		s->syn_rates.tolerances[level] = for_syns ? l->syn.tolerance : INT64_MAX;
+		if (for_syns || for_conns)
+			s->level_count = (uint8_t)(level + 1);
+	}
 }
 
 static bool limits_anything(const struct sw_limits *l)
@@ -126,12 +112,9 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 	out->tcp_auth = s->tcp_auth;
 	out->block_after = s->block_s ? s->block_after : 0;
 	out->block_cycles = s->block_s * tsc_hz;
-	for (unsigned int level = 0; level < global->level_count; level++) {
+	for (unsigned int level = 0; level < global->level_count; level++)
 		build_level(&s->limits[level], global, level, workers, tsc_hz, &out->levels[level]);
-		if (out->levels[level].any || out->levels[level].any_conn)
-			out->level_count = (uint8_t)(level + 1);
-	}
-	plan_levels(out, global);
+	line_up_levels(out);
 	out->total = s->total;
 	out->total_limited = limits_anything(&s->total);
 	out->start_syn_per_s = s->start_syn_per_s;
@@ -144,20 +127,15 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 	out->backend = s->backend;
 }
 
-static void build_masks(const struct sw_global *global, struct sw_policy *p)
+static void build_levels(const struct sw_global *global, struct sw_policy *p)
 {
-	struct sw_address ones;
-	memset(&ones, 0xff, sizeof(ones));
 	p->level_count = global->level_count;
-	for (unsigned int level = 0; level < global->level_count; level++) {
-		for (unsigned int family = 0; family < 2; family++) {
-			const unsigned int length = family ? global->levels[level].ipv6_length
-				: SW_IPV4_MAPPED_BITS + (unsigned int)global->levels[level].ipv4_length;
-			const struct sw_address mask = sw_address_mask(ones, (uint8_t)length);
-			p->level_is_home[level][family] = is_home(global, level, family);
-			memcpy(&p->level_masks[level][family].high, mask.bytes, 8);
-			memcpy(&p->level_masks[level][family].low, mask.bytes + 8, 8);
-		}
+	for (unsigned int family = 0; family < 2; family++) {
+		uint8_t lengths[SW_PREFIX_LEVELS];
+		for (unsigned int level = 0; level < global->level_count; level++)
+			lengths[level] = (uint8_t)(family ? global->levels[level].ipv6_length
+				: SW_IPV4_MAPPED_BITS + global->levels[level].ipv4_length);
+		sw_limiter_levels_make(&p->levels[family], lengths, global->level_count, family);
 	}
 }
 
@@ -170,7 +148,7 @@ static uint32_t coarse(uint32_t seconds, uint64_t tsc_hz)
 
 static void build_global(const struct sw_global *g, uint32_t workers, uint64_t tsc_hz, struct sw_policy *p)
 {
-	build_masks(g, p);
+	build_levels(g, p);
 	p->fragments = g->fragments;
 	p->answers[0] = sw_rate_make(g->answers_per_source_per_s, g->answers_per_source_burst, tsc_hz);
 	p->answers[1] = sw_rate_make(part_of(g->answers_per_prefix_per_s, workers), part_of(g->answers_per_prefix_burst, workers),

@@ -8,7 +8,7 @@
 
 #include "api/policy_snapshot.h"
 #include "api/region.h"
-#include "core/token_bucket.h"
+#include "core/limiter_lanes.h"
 
 struct sw_prefix_table;
 struct sw_service_table;
@@ -19,18 +19,9 @@ struct sw_limit_profile {
 	struct sw_rate conn;
 	uint32_t concurrent;    /* 0: no limit */
 	uint8_t syn_is_cap;     /* the reflection cap is what binds: refusals count as ANSWER_CAP */
-	uint8_t any;            /* the level has to be looked at for SYNs */
-	uint8_t any_conn;       /* ... for proven connections */
-	uint8_t reserved;
+	uint8_t reserved[3];
 };
 
-/* Which levels have to be looked at. */
-struct sw_level_plan {
-	uint8_t source;         /* the source's own: level 0 */
-	uint8_t home;           /* the level that is a neighbourhood (core/limiter_table.h); 0: none */
-	uint8_t other_count;
-	uint8_t others[SW_PREFIX_LEVELS - 1];
-};
 
 struct sw_service_profile {
 	uint32_t slot;
@@ -38,8 +29,9 @@ struct sw_service_profile {
 	uint8_t refusal;        /* enum sw_refusal */
 	uint8_t tcp_auth;       /* enum sw_tcp_auth */
 	uint8_t level_count;    /* levels with any limit are below this */
-	struct sw_level_plan plans[2][2]; /* SYNs, proven connections; IPv4, IPv6 */
+	uint8_t limited[SW_LIMITER_CONN + 1]; /* by enum sw_limiter_kind: the set of levels that have to be looked at */
 	uint8_t total_limited;  /* total has a limit: shares are looked at */
+	struct sw_level_rates syn_rates; /* those of levels[] below */
 	uint32_t block_after;   /* 0: never */
 	uint64_t block_cycles;
 	struct sw_limit_profile levels[SW_PREFIX_LEVELS];
@@ -67,10 +59,7 @@ struct sw_policy {
 	uint32_t *service_by_slot;          /* [slot_count] index into `service`, or SW_NONE */
 	uint32_t slot_count;                /* boot.services_max */
 	uint32_t level_count;
-	struct {
-		uint64_t high, low;             /* to be ANDed with the address, memory order, IPv4 [0] and IPv6 [1] */
-	} level_masks[SW_PREFIX_LEVELS][2];
-	uint8_t level_is_home[SW_PREFIX_LEVELS][2]; /* a neighbourhood of core/limiter_table.h */
+	struct sw_limiter_levels levels[2]; /* IPv4, IPv6 */
 	uint8_t fragments;                  /* enum sw_fragments */
 	uint8_t have_rules;                 /* any allow, deny, block or group rule at all */
 	struct sw_rate answers[SW_ANSWER_LEVELS]; /* reflection caps of one claimed source, and of its prefix of level 1 */

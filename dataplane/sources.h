@@ -25,9 +25,10 @@ static inline struct sw_limiter_key sw_source_key(const struct sw_worker *w, con
 static inline struct sw_limiter_key sw_prefix_key(const struct sw_worker *w, const struct sw_address *source,
 	bool is_ipv6, enum sw_limiter_kind kind, unsigned int level, uint32_t slot)
 {
-	const __m128i prefix = _mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(&w->policy->level_masks[level][is_ipv6]));
-	const uint64_t hash =
-		sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(&w->limiter, prefix, kind, level, slot)));
+	const __m128i prefix =
+		_mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(w->policy->levels[is_ipv6].masks[level]));
+	const __m128i scrambled = sw_limiter_scramble(&w->limiter, prefix, sw_limiter_what(kind, level, slot));
+	const uint64_t hash = sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(scrambled));
 
 	return (struct sw_limiter_key){.hash = hash, .home = hash};
 }
@@ -38,7 +39,7 @@ static inline struct sw_limiter_key sw_level_key(const struct sw_worker *w, cons
 {
 	if (level == 0)
 		return sw_source_key(w, source, is_ipv6, kind, slot);
-	if (w->policy->level_is_home[level][is_ipv6])
+	if (level == w->policy->levels[is_ipv6].home)
 		return sw_limiter_home_key(&w->limiter, source, is_ipv6, kind, slot);
 	return sw_prefix_key(w, source, is_ipv6, kind, level, slot);
 }

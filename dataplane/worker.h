@@ -17,6 +17,7 @@
 #include "packet.h"
 #include "policy.h"
 
+struct sw_admission_loops;
 struct sw_idle;
 struct sw_wire_heartbeat;
 struct rte_rcu_qsbr;
@@ -139,6 +140,7 @@ struct sw_worker {
 	struct sw_flow_table flows;
 	uint32_t proxied_flows;
 	struct sw_limiter_table limiter;
+	const struct sw_admission_loops *admission; /* sw_admission_loops_for() */
 	struct sw_source_record *records;     /* in the region */
 	uint32_t *free_records;               /* stack of free indices */
 	uint32_t record_count, free_record_count, next_record_id, proven_records;

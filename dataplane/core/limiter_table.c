@@ -1,6 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "limiter_table.h"
 
+#include <string.h>
+
+void sw_limiter_levels_make(struct sw_limiter_levels *out, const uint8_t *lengths, unsigned int count, bool is_ipv6)
+{
+	const unsigned int home_length = is_ipv6 ? SW_LIMITER_HOME_IPV6 : SW_IPV4_MAPPED_BITS + SW_LIMITER_HOME_IPV4;
+	struct sw_address ones;
+
+	memset(&ones, 0xff, sizeof(ones));
+	*out = (struct sw_limiter_levels){.home = 0};
+	for (unsigned int level = 0; level < count; level++) {
+		const struct sw_address mask = sw_address_mask(ones, lengths[level]);
+		memcpy(out->masks[level], mask.bytes, sizeof(mask.bytes));
+		if (level != 0 && lengths[level] == home_length)
+			out->home = level;
+	}
+	for (unsigned int level = 0; level < SW_PREFIX_LEVELS; level++) {
+		const bool at_home = level != 0 && level == out->home;
+		for (unsigned int kind = 0; kind <= SW_LIMITER_CONN; kind++)
+			out->whats[kind][level][0] = (at_home ? SW_LIMITER_HOME : level) << 2 | kind;
+		out->hashes[level] = level * 2 + at_home;
+		out->homes[level] = (level == 0 ? out->home : level) * 2;
+	}
+}
+
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)
 {
 	uint64_t sets = 1;
@@ -62,6 +86,7 @@ uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key
 	const unsigned int way = at % SW_LIMITER_WAYS;
 	*evicted = (struct sw_limiter_evicted){set->fingerprints[way], set->notes[way] & ~SW_NOTE_MOVED};
 	t->used += evicted->fingerprint == 0;
+	t->taken_over += evicted->fingerprint != 0;
 	set->fingerprints[way] = sw_limiter_fingerprint(key.hash);
 	sw_limiter_set_note(t, at, 0);
 	set->tats[way] = now;

@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <wmmintrin.h>
 
-#include "../api/address.h"
+#include "../api/policy_snapshot.h" /* SW_PREFIX_LEVELS */
 
 enum { SW_LIMITER_WAYS = 4, SW_LIMITER_ENTRY_BYTES = 16 };
 
@@ -60,6 +60,8 @@ struct sw_limiter_table {
 	uint64_t mask;               /* below 2^30 */
 	uint64_t key[SW_LIMITER_KEYS][2]; /* secret */
 	uint64_t used;
+	uint32_t taken_over; /* entries that had to make room for others so far: where one stood another may stand now */
+	struct sw_limiter_set nowhere; /* for buckets that have no place, or no limit: what is written here is lost */
 };
 
 enum sw_limiter_kind { SW_LIMITER_SYN, SW_LIMITER_CONN, SW_LIMITER_RESET };
@@ -72,6 +74,20 @@ enum { SW_LIMITER_HOME_IPV4 = 24, SW_LIMITER_HOME_IPV6 = 64, SW_LIMITER_HOME = 7
 struct sw_limiter_key {
 	uint64_t hash, home;
 };
+
+/*
+ * What the keys of all prefix levels of one family are made of, a lane for each: for those who work on all at a time.
+ * From the 64-bit halves of the levels' scrambled prefixes, in a row, `hashes` and `homes` pick what becomes of them.
+ */
+struct sw_limiter_levels {
+	uint64_t masks[SW_PREFIX_LEVELS][2];              /* to be ANDed with the address */
+	uint64_t whats[SW_LIMITER_CONN + 1][SW_PREFIX_LEVELS][2]; /* by kind; the service is yet to be added */
+	uint64_t hashes[SW_PREFIX_LEVELS], homes[SW_PREFIX_LEVELS]; /* in a row: picked by one shuffle of both */
+	uint32_t home;                                    /* the level that is a neighbourhood; 0: none */
+};
+
+/* `lengths`: of 128 bits, each different, the first of level 0, which is 128. */
+void sw_limiter_levels_make(struct sw_limiter_levels *out, const uint8_t *lengths, unsigned int count, bool is_ipv6);
 
 /* Bytes for at least `entries` entries; *mask_out is for the table. */
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out);
@@ -88,16 +104,20 @@ static inline __m128i sw_limiter_load(const void *sixteen_bytes)
 	return _mm_loadu_si128(sixteen_bytes);
 }
 
+/* What an entry is for. */
+static inline uint64_t sw_limiter_what(enum sw_limiter_kind kind, unsigned int level, uint32_t service)
+{
+	return (uint64_t)service << 8 | level << 2 | kind;
+}
+
 /*
  * Three rounds of AES under secret keys (FIPS 197, 5.1), the second of which takes in what the entry is for. After two
  * rounds every byte depends on every other.
  */
-static inline __m128i sw_limiter_scramble(const struct sw_limiter_table *t, __m128i prefix, enum sw_limiter_kind kind,
-	unsigned int level, uint32_t service)
+static inline __m128i sw_limiter_scramble(const struct sw_limiter_table *t, __m128i prefix, uint64_t what)
 {
-	const __m128i what = _mm_cvtsi64_si128((long long)((uint64_t)service << 8 | level << 2 | kind));
 	__m128i x = _mm_xor_si128(prefix, sw_limiter_load(t->key[0]));
-	x = _mm_aesenc_si128(x, _mm_xor_si128(what, sw_limiter_load(t->key[1])));
+	x = _mm_aesenc_si128(x, _mm_xor_si128(_mm_cvtsi64_si128((long long)what), sw_limiter_load(t->key[1])));
 	x = _mm_aesenc_si128(x, sw_limiter_load(t->key[2]));
 	return _mm_aesenc_si128(x, sw_limiter_load(t->key[3]));
 }
@@ -107,11 +127,16 @@ static inline uint64_t sw_limiter_as_wide(uint64_t hash)
 	return hash | (uint64_t)SW_LIMITER_WIDE << 32;
 }
 
+static inline uint64_t sw_limiter_as_source(uint64_t hash)
+{
+	return hash & ~((uint64_t)SW_LIMITER_WIDE << 32);
+}
+
 /* `prefix`: masked to the level's length. */
 static inline uint64_t sw_limiter_hash(const struct sw_limiter_table *t, const struct sw_address *prefix,
 	enum sw_limiter_kind kind, unsigned int level, uint32_t service)
 {
-	return (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, sw_limiter_load(prefix->bytes), kind, level, service));
+	return (uint64_t)_mm_cvtsi128_si64(sw_limiter_scramble(t, sw_limiter_load(prefix->bytes), sw_limiter_what(kind, level, service)));
 }
 
 /* Of a neighbourhood, the prefix of SW_LIMITER_HOME_IPV4 or _IPV6 bits around `source`. */
@@ -123,7 +148,7 @@ static inline struct sw_limiter_key sw_limiter_home_key(const struct sw_limiter_
 		{255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0},
 	};
 	const __m128i prefix = _mm_and_si128(sw_limiter_load(source->bytes), sw_limiter_load(masks[is_ipv6]));
-	const __m128i x = sw_limiter_scramble(t, prefix, kind, SW_LIMITER_HOME, service);
+	const __m128i x = sw_limiter_scramble(t, prefix, sw_limiter_what(kind, SW_LIMITER_HOME, service));
 	return (struct sw_limiter_key){
 		.hash = sw_limiter_as_wide((uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x))),
 		.home = (uint64_t)_mm_cvtsi128_si64(x),
@@ -134,8 +159,7 @@ static inline struct sw_limiter_key sw_limiter_home_key(const struct sw_limiter_
 static inline struct sw_limiter_key sw_limiter_source_key(const struct sw_limiter_table *t,
 	const struct sw_address *source, enum sw_limiter_kind kind, uint32_t service, uint64_t home)
 {
-	const uint64_t hash = sw_limiter_hash(t, source, kind, 0, service) & ~((uint64_t)SW_LIMITER_WIDE << 32);
-	return (struct sw_limiter_key){.hash = hash, .home = home};
+	return (struct sw_limiter_key){.hash = sw_limiter_as_source(sw_limiter_hash(t, source, kind, 0, service)), .home = home};
 }
 
 static inline struct sw_limiter_set *sw_limiter_set_of(const struct sw_limiter_table *t, uint64_t hash)
@@ -167,6 +191,37 @@ static inline void sw_limiter_set_note(const struct sw_limiter_table *t, uint32_
 static inline uint64_t *sw_limiter_tat(const struct sw_limiter_table *t, uint32_t at)
 {
 	return &t->sets[at / SW_LIMITER_WAYS].tats[at % SW_LIMITER_WAYS];
+}
+
+/*
+ * An entry by its bucket: the line where that stands, and what stands beside it. Lines lie at multiples of their size;
+ * in them a bucket is twice as far from the beginning as its note.
+ */
+static inline struct sw_limiter_set *sw_limiter_set_around(const uint64_t *tat)
+{
+	return (struct sw_limiter_set *)((uintptr_t)tat & ~(uintptr_t)(sizeof(struct sw_limiter_set) - 1));
+}
+
+static inline uint32_t sw_limiter_way_of(const uint64_t *tat)
+{
+	return (uint32_t)(tat - sw_limiter_set_around(tat)->tats);
+}
+
+static inline uint32_t *sw_limiter_note_beside(const uint64_t *tat)
+{
+	const uintptr_t within = (uintptr_t)tat & (sizeof(struct sw_limiter_set) - 1);
+
+	return (uint32_t *)((uintptr_t)sw_limiter_set_around(tat) + within / 2);
+}
+
+static inline uint32_t sw_limiter_fingerprint_beside(const uint64_t *tat)
+{
+	return sw_limiter_note_beside(tat)[-SW_LIMITER_WAYS];
+}
+
+static inline uint32_t sw_limiter_place_of(const struct sw_limiter_table *t, const uint64_t *tat)
+{
+	return sw_limiter_place(t, sw_limiter_set_around(tat), sw_limiter_way_of(tat));
 }
 
 /* The ways of a line that hold `hash`: a bit each; as good as always none or one. */
@@ -212,6 +267,8 @@ struct sw_limiter_evicted {
 uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
 	struct sw_limiter_evicted *evicted);
 
+_Static_assert(offsetof(struct sw_limiter_set, tats) == 2 * offsetof(struct sw_limiter_set, notes) &&
+		offsetof(struct sw_limiter_set, notes) == SW_LIMITER_WAYS * sizeof(uint32_t), "sw_limiter_note_beside()");
 _Static_assert(sizeof(struct sw_limiter_set) == SW_LIMITER_WAYS * SW_LIMITER_ENTRY_BYTES, "four entries a cache line");
 
 #endif

@@ -75,7 +75,8 @@ enum sw_isa sw_isa_best(enum sw_isa cap)
 {
 #ifdef __x86_64__
 	__builtin_cpu_init();
-	if (cap >= SW_ISA_AVX512 && __builtin_cpu_supports("avx512f"))
+	if (cap >= SW_ISA_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2"))
 		return SW_ISA_AVX512;
 	if (cap >= SW_ISA_AVX2 && __builtin_cpu_supports("avx2"))
 		return SW_ISA_AVX2;

@@ -81,41 +81,64 @@ static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum
 }
 
 /* Mode monitor: it passes, and what would have become of it is counted. */
-static void simulate(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+static void simulate(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool refused)
 {
-	if (reason != SW_ADMITTED)
+	if (refused)
 		sw_count(w, b->slots[i], SW_COUNT_WOULD_DROP);
 	pass(w, b, i);
+}
+
+static inline bool is_plain(const struct sw_packet *p)
+{
+	return !p->is_fragment && !(p->options & (SW_OPTION_MD5 | SW_OPTION_AO));
+}
+
+static inline uint32_t group_of(const struct sw_worker *w, uint32_t class)
+{
+	return class == SW_SOURCE_CLASS_NONE ? SW_NONE : sw_prefix_table_class(w->policy->sources, class)->group;
+}
+
+/* Those SYNs that have to go through the limits, made ready for it; `watched` of them pass whatever the limits say. */
+static uint32_t select_syns(struct sw_worker *w, struct sw_burst *b, struct sw_admission admissions[SW_BURST],
+	uint32_t *watched)
+{
+	uint32_t todo = b->pending & b->syns, selected = 0, service = SW_NONE;
+	const struct sw_service_profile *s = NULL;
+	bool armed = false; /* and no mode but `auto` and `always` arms */
+
+	for (unsigned int i; sw_next(&todo, &i);) {
+		if (b->services[i] != service) { /* neighbours are mostly for the same */
+			service = b->services[i];
+			s = sw_service_of(w, b, i);
+			armed = s->mode != SW_MODE_MONITOR && sw_armed(w, s->slot);
+		}
+		if (unlikely(!armed || !is_plain(&b->packets[i])) && !select_syn(w, b, i, s))
+			continue;
+		admissions[i].service = s;
+		admissions[i].source = &b->packets[i].client;
+		admissions[i].is_ipv6 = b->packets[i].is_ipv6;
+		admissions[i].group = group_of(w, b->classes[i]);
+		selected |= 1u << i;
+		*watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
+	}
+	return selected;
 }
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 {
 	struct sw_admission admissions[SW_BURST];
-	uint8_t which[SW_BURST];
-	unsigned int n = 0;
-	uint32_t todo = b->pending & b->syns;
+	uint8_t reasons[SW_BURST];
+	uint32_t watched = 0;
 
-	if (todo == 0)
+	if ((b->pending & b->syns) == 0)
 		return;
-	for (unsigned int i; sw_next(&todo, &i);) {
-		const struct sw_service_profile *s = sw_service_of(w, b, i);
-		if (!select_syn(w, b, i, s))
-			continue;
-		admissions[n].service = s;
-		admissions[n].source = &b->packets[i].client;
-		admissions[n].is_ipv6 = b->packets[i].is_ipv6;
-		admissions[n].group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
-		which[n++] = (uint8_t)i;
-	}
-	sw_admission_prepare(w, admissions, n, SW_LIMITER_SYN);
-	sw_admission_reach(w, admissions, n);
-	for (unsigned int k = 0; k < n; k++) {
-		const unsigned int i = which[k];
-		const enum sw_drop_reason reason = sw_admit_syn(w, &admissions[k]);
-		b->proven |= (uint32_t)sw_admission_is_proven(&admissions[k]) << i;
-		if (unlikely(admissions[k].service->mode == SW_MODE_MONITOR))
-			simulate(w, b, i, reason);
-		else if (reason != SW_ADMITTED)
-			refuse(w, b, i, reason);
-	}
+	const uint32_t limited = select_syns(w, b, admissions, &watched);
+	sw_admission_prepare(w, admissions, limited, SW_LIMITER_SYN);
+	sw_admission_reach(w, admissions, limited);
+	const uint32_t refused = sw_admit_syns(w, admissions, limited, reasons, &b->proven);
+	uint32_t dropped = refused & ~watched;
+	for (unsigned int i; sw_next(&watched, &i);)
+		simulate(w, b, i, refused >> i & 1);
+	for (unsigned int i; sw_next(&dropped, &i);)
+		refuse(w, b, i, (enum sw_drop_reason)reasons[i]);
 }

@@ -58,9 +58,10 @@ static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 	a->group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
 	a->connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack;
 	const uint32_t record = sw_source_prove(w, a->source, a->is_ipv6, a->service->slot);
-	const enum sw_drop_reason reason = unguarded(w, b, i) ? SW_ADMITTED : sw_admit_connection(w, a, record);
+	const bool free = unguarded(w, b, i);
+	const enum sw_drop_reason reason = free ? SW_ADMITTED : sw_admit_connection(w, a, record);
 	if (reason == SW_ADMITTED)
-		sw_connect_open(w, b, i, options, record, a);
+		sw_connect_open(w, b, i, options, record, free ? NULL : a);
 	else if (a->service->refusal == SW_REFUSE_RST && sw_may_be_answered(reason))
 		sw_answer_reset(w, b, i, reason);
 	else
@@ -124,22 +125,23 @@ static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, e
 }
 
 /* What the burst's valid cookies will look at: works it out, and asks for the memory of all before any is used. */
-static void prepare(const struct sw_worker *w, const struct sw_burst *b, const struct echoes *e,
-	struct sw_admission *admissions)
+static void prepare(struct sw_worker *w, const struct sw_burst *b, const struct echoes *e,
+	struct sw_admission admissions[SW_BURST])
 {
-	unsigned int n = 0;
+	uint32_t valid = 0;
 
 	for (unsigned int k = 0; k < e->count; k++) {
 		if (e->results[k] != SW_COOKIE_VALID)
 			continue;
 		const unsigned int i = e->which[k];
-		struct sw_admission *a = &admissions[n++];
+		struct sw_admission *a = &admissions[i];
+		valid |= 1u << i;
 		a->service = sw_service_of(w, b, i);
 		a->source = &b->packets[i].client;
 		a->is_ipv6 = b->packets[i].is_ipv6;
 		sw_source_ask(w, a->source, a->is_ipv6, a->service->slot);
 	}
-	sw_admission_prepare(w, admissions, n, SW_LIMITER_CONN);
+	sw_admission_prepare(w, admissions, valid, SW_LIMITER_CONN);
 }
 
 /*
@@ -149,7 +151,7 @@ static void prepare(const struct sw_worker *w, const struct sw_burst *b, const s
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	const struct sw_packet *packets[SW_BURST];
-	struct sw_admission admissions[SW_BURST], *a = admissions;
+	struct sw_admission admissions[SW_BURST];
 	struct echoes e;
 	unsigned int next = 0;
 	uint32_t candidates = b->pending & ~b->syns, todo = candidates;
@@ -172,7 +174,7 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 		if (w->flows.changes != b->changes)
 			sw_flow_look_again(w, b, i);
 		if (echoes && e.results[k] == SW_COOKIE_VALID)
-			valid(w, b, i, &e.options[k], a++);
+			valid(w, b, i, &e.options[k], &admissions[i]);
 		else
 			no_cookie(w, b, i, echoes ? (enum sw_cookie_result)e.results[k] : SW_COOKIE_INVALID);
 	}

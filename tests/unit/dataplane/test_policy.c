@@ -55,8 +55,10 @@ static void test_reflection_caps(void **state)
 		assert_int_equal(per_s, cases[i].expected_per_s);
 		assert_int_equal(depth, cases[i].expected_depth);
 		assert_int_equal(l->syn_is_cap, cases[i].is_cap);
-		assert_int_equal(l->any, per_s != 0);
-		assert_int_equal(l->any_conn, 0);
+		assert_int_equal(p->service[0].limited[SW_LIMITER_SYN] >> cases[i].level & 1, per_s != 0);
+		assert_int_equal(p->service[0].limited[SW_LIMITER_CONN], 0);
+		assert_int_equal(p->service[0].syn_rates.intervals[cases[i].level], l->syn.interval);
+		assert_true(p->service[0].syn_rates.tolerances[cases[i].level] == (per_s ? l->syn.tolerance : INT64_MAX));
 		sw_policy_free(p);
 	}
 }
@@ -106,9 +108,11 @@ static void test_level_count_covers_every_limit(void **state)
 	static const uint8_t counts[] = {0, 2, 3, 1};
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(p->service[i].level_count, counts[i]);
-	assert_int_equal(p->service[2].levels[2].any, 0);
-	assert_int_equal(p->service[2].levels[2].any_conn, 1);
-	assert_int_equal(p->service[3].levels[0].any_conn, 1);
+	static const uint8_t sets[][2] = {{0, 0}, {2, 0}, {0, 4}, {0, 1}};
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(p->service[i].limited[SW_LIMITER_SYN], sets[i][0]);
+		assert_int_equal(p->service[i].limited[SW_LIMITER_CONN], sets[i][1]);
+	}
 	assert_int_equal(p->service[3].levels[0].concurrent, 3);
 	sw_policy_free(p);
 }
@@ -132,7 +136,7 @@ static void test_masks_of_both_families(void **state)
 		memcpy(words, a.bytes, 16);
 		for (unsigned int level = 0; level < 3; level++) {
 			const struct sw_address expected = prefix_of(cases[c].prefixes[level]).address;
-			const uint64_t masked[2] = {words[0] & p->level_masks[level][c].high, words[1] & p->level_masks[level][c].low};
+			const uint64_t masked[2] = {words[0] & p->levels[c].masks[level][0], words[1] & p->levels[c].masks[level][1]};
 			assert_memory_equal(masked, expected.bytes, 16);
 		}
 	}

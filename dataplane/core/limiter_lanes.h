@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The buckets of a source on all of its prefix levels at a time: a lane for each level. This is the plain version, which
+ * any processor has; limiter_lanes_avx512.h is the same in vectors, and gives the same bits.
+ *
+ *     keys    what each level's entry is called, and the line where it is looked for first
+ *     ask     prefetches those lines
+ *     find    the buckets that stand there
+ *     look    which buckets are too far ahead of the clock, and what they would hold with a token less
+ *     take    writes that
+ *
+ * A level that has no limit, or whose entry is not there, has a bucket nowhere (limiter_table.h): never the one of others.
+ */
+#ifndef SW_CORE_LIMITER_LANES_H
+#define SW_CORE_LIMITER_LANES_H
+
+#include "limiter_table.h"
+#include "token_bucket.h"
+
+enum { SW_LANES = SW_PREFIX_LEVELS };
+
+/* One rate for each level. Of a level without limit: 0, and INT64_MAX. */
+struct sw_level_rates {
+	uint64_t intervals[SW_LANES], tolerances[SW_LANES];
+};
+
+struct sw_limiter_lanes {
+	_Alignas(32) uint64_t hashes[SW_LANES]; /* as in struct sw_limiter_key; also of levels without limit */
+	struct sw_limiter_set *sets[SW_LANES];  /* of the home */
+	uint64_t *tats[SW_LANES];
+	uint8_t wanted;                         /* the set of levels with limits */
+	uint8_t found;                          /* of those, the set of which tats[] is right */
+	uint32_t taken_over;                    /* the table's, when they were found: while it is the same they still stand */
+};
+
+/* Whom it is about. */
+struct sw_limiter_who {
+	const struct sw_address *source;
+	uint32_t service;
+	enum sw_limiter_kind kind;
+	bool is_ipv6;
+};
+
+static inline uint64_t sw_lanes_hash(uint64_t scrambled, unsigned int level)
+{
+	/* Bit 32 is set in every fingerprint. */
+	const uint64_t hash = level == 0 ? sw_limiter_as_source(scrambled) : sw_limiter_as_wide(scrambled);
+	return hash | 1ull << 32;
+}
+
+/* Where a policy has no level that is a neighbourhood, sources stand at the home of theirs all the same. */
+static __attribute__((noinline, unused)) struct sw_limiter_set *sw_lanes_home_of_source(const struct sw_limiter_table *t,
+	const struct sw_address *source, bool is_ipv6, enum sw_limiter_kind kind, uint32_t service)
+{
+	return sw_limiter_set_of(t, sw_limiter_home_key(t, source, is_ipv6, kind, service).home);
+}
+
+static inline void sw_lanes_keys_plain(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+	const struct sw_limiter_who *who, struct sw_limiter_lanes *out)
+{
+	const __m128i source = sw_limiter_load(who->source->bytes);
+	uint64_t halves[SW_LANES * 2];
+
+	for (unsigned int l = 0; l < SW_LANES; l++) {
+		const uint64_t what = levels->whats[who->kind][l][0] | (uint64_t)who->service << 8;
+		const __m128i prefix = _mm_and_si128(source, sw_limiter_load(levels->masks[l]));
+		_mm_storeu_si128((__m128i *)&halves[l * 2], sw_limiter_scramble(t, prefix, what));
+	}
+	for (unsigned int l = 0; l < SW_LANES; l++) {
+		struct sw_limiter_set *home = sw_limiter_set_of(t, halves[levels->homes[l]]);
+		out->hashes[l] = sw_lanes_hash(halves[levels->hashes[l]], l);
+		out->sets[l] = out->wanted >> l & 1 ? home : &t->nowhere;
+	}
+	if (__builtin_expect(levels->home == 0, 0) && out->wanted & 1)
+		out->sets[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+}
+
+static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
+{
+	for (unsigned int l = 0; l < SW_LANES; l++)
+		__builtin_prefetch(lanes->sets[l], 1);
+}
+
+static inline void sw_lanes_find_plain(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+{
+	unsigned int found = 0;
+
+	for (unsigned int l = 0; l < SW_LANES; l++) {
+		const unsigned int ways = sw_limiter_ways_with(lanes->sets[l], lanes->hashes[l]);
+		lanes->tats[l] = ways ? &lanes->sets[l]->tats[__builtin_ctz(ways)] : &t->nowhere.tats[l];
+		found |= (unsigned int)(ways != 0) << l;
+	}
+	lanes->found = (uint8_t)found;
+	lanes->taken_over = t->taken_over;
+}
+
+/*
+ * The same for entries that are not at home. Of those that are not there either, which are yet to be made, the set is
+ * returned.
+ */
+static inline uint32_t sw_lanes_find_moved(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+{
+	uint32_t missing = lanes->wanted & ~(uint32_t)lanes->found;
+
+	for (uint32_t left = missing; left != 0; left &= left - 1) {
+		const unsigned int l = (unsigned int)__builtin_ctz(left);
+		struct sw_limiter_set *own = sw_limiter_set_of(t, lanes->hashes[l]);
+		const unsigned int ways = sw_limiter_ways_with(own, lanes->hashes[l]);
+		if (ways == 0 || !(lanes->sets[l]->notes[0] & SW_NOTE_MOVED))
+			continue;
+		lanes->tats[l] = &own->tats[__builtin_ctz(ways)];
+		missing &= ~(1u << l);
+	}
+	lanes->found = (uint8_t)(lanes->wanted & ~missing);
+	return missing;
+}
+
+/* What buckets are to hold once all have agreed. */
+struct sw_lanes_next {
+	uint64_t tats[SW_LANES];
+};
+
+/* Returns the set of levels whose buckets are empty. */
+static inline unsigned int sw_lanes_look_plain(const struct sw_limiter_lanes *lanes, const struct sw_level_rates *rates,
+	uint64_t now, struct sw_lanes_next *next)
+{
+	unsigned int empty = 0;
+
+	for (unsigned int l = 0; l < SW_LANES; l++) {
+		const int64_t ahead = (int64_t)(*lanes->tats[l] - now);
+		empty |= (unsigned int)(ahead > (int64_t)rates->tolerances[l]) << l;
+		next->tats[l] = now + rates->intervals[l] + (uint64_t)(ahead > 0 ? ahead : 0);
+	}
+	return empty;
+}
+
+static inline void sw_lanes_take_plain(const struct sw_limiter_lanes *lanes, const struct sw_lanes_next *next)
+{
+	for (unsigned int l = 0; l < SW_LANES; l++)
+		*lanes->tats[l] = next->tats[l];
+}
+
+#endif

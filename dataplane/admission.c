@@ -4,14 +4,9 @@
 
 /* ---- levels ------------------------------------------------------------------------------------------------------- */
 
-static bool holds(const struct sw_limiter_lanes *lanes, unsigned int level)
-{
-	return sw_limiter_fingerprint_beside(lanes->tats[level]) == sw_limiter_fingerprint(lanes->hashes[level]);
-}
-
 static struct sw_limiter_key key_of(const struct sw_limiter_table *t, const struct sw_limiter_lanes *lanes, unsigned int level)
 {
-	return (struct sw_limiter_key){.hash = lanes->hashes[level], .home = (uint64_t)(lanes->sets[level] - t->sets)};
+	return (struct sw_limiter_key){.hash = lanes->hashes[level], .home = (uint64_t)(lanes->homes[level] - t->sets)};
 }
 
 /*
@@ -25,8 +20,8 @@ static uint32_t make_entry(struct sw_worker *w, const struct sw_limiter_lanes *l
 	unsigned int count = 0;
 
 	for (unsigned int wider = level + 1; wider < SW_LANES; wider++) {
-		struct sw_limiter_set *set = lanes->sets[wider];
-		const unsigned int ways = set == lanes->sets[level] ? sw_limiter_ways_with(set, lanes->hashes[wider]) : 0;
+		struct sw_limiter_set *set = lanes->homes[wider];
+		const unsigned int ways = set == lanes->homes[level] ? sw_limiter_ways_with(set, lanes->hashes[wider]) : 0;
 		uint32_t *note = &set->notes[ways ? __builtin_ctz(ways) : 0];
 		if (ways == 0 || *note & SW_NOTE_PINNED)
 			continue;
@@ -49,7 +44,7 @@ void sw_admission_make_entries(struct sw_worker *w, struct sw_limiter_lanes *lan
 		lanes->tats[l] = at == SW_LIMITER_NONE ? &t->nowhere.tats[l] : sw_limiter_tat(t, at);
 	}
 	for (unsigned int l = 0; lanes->taken_over != t->taken_over && l < SW_LANES; l++)
-		if (!holds(lanes, l)) /* given up for another of this admission */
+		if (!lanes_have_place(lanes, l)) /* given up for another of this admission */
 			lanes->tats[l] = &t->nowhere.tats[l];
 	lanes->found = lanes->wanted;
 	lanes->taken_over = t->taken_over;
@@ -58,13 +53,63 @@ void sw_admission_make_entries(struct sw_worker *w, struct sw_limiter_lanes *lan
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */
 
+/* `empty`: a set of levels. The narrowest counts. */
+static enum sw_drop_reason refusal_of(const struct sw_service_profile *s, unsigned int empty)
+{
+	const unsigned int level = (unsigned int)__builtin_ctz(empty);
+
+	if (s->levels[level].syn_is_cap)
+		return SW_DROP_ANSWER_CAP;
+	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
+}
+
+static enum sw_drop_reason take_of_group(struct sw_worker *w, const struct sw_admission *a, struct service_budget *budget)
+{
+	const uint32_t slot = w->policy->group[a->group].slot;
+	const struct sw_rate *rate = &w->group_shares[slot].syn;
+	uint64_t *tat = &w->group_budgets[slot].syn_tat;
+
+	if (!sw_rate_allows(rate, *tat, w->now))
+		return SW_DROP_LIMIT_SYN_GROUP;
+	const enum sw_drop_reason reason = take_of_service(w, a->service, budget);
+	if (reason == SW_ADMITTED)
+		*tat = sw_rate_take(rate, *tat, w->now);
+	return reason;
+}
+
+static void count_in_group(struct sw_worker *w, const struct sw_admission *a, enum sw_drop_reason reason)
+{
+	struct sw_group_counters *c = &w->groups[w->policy->group[a->group].slot];
+
+	c->syn_received++;
+	c->refused += reason != SW_ADMITTED;
+}
+
+enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_admission *a, unsigned int empty,
+	const struct sw_source_record *record, struct service_budget *budget)
+{
+	enum sw_drop_reason reason;
+
+	if (record->blocked_until_tsc != 0 && (int64_t)(record->blocked_until_tsc - w->now) > 0)
+		reason = SW_DROP_BLOCKED;
+	else if (empty != 0)
+		reason = refusal_of(a->service, empty);
+	else if (a->group != SW_NONE)
+		reason = take_of_group(w, a, budget);
+	else
+		reason = take_of_service(w, a->service, budget);
+	if (a->group != SW_NONE)
+		count_in_group(w, a, reason);
+	return reason;
+}
+
 #define SW_LANES_OF(name) sw_lanes_##name##_plain
 #define SW_LANES_NEXT struct sw_lanes_next
 #define SW_TARGET
 #define SW_TARGET_KEYS
 #include "admission_loops.h"
 
-static const struct sw_admission_loops plain_loops = {prepare_burst, reach_burst, admit_syns};
+static const struct sw_admission_loops plain_loops = {prepare_burst, admit_syns};
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {
@@ -74,11 +119,6 @@ const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind)
 {
 	w->admission->prepare(w, admissions, set, kind);
-}
-
-void sw_admission_reach(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
-{
-	w->admission->reach(w, admissions, set);
 }
 
 uint32_t sw_admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
@@ -152,8 +192,9 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 	enum sw_drop_reason reason = SW_ADMITTED;
 	uint32_t levels = a->lanes.wanted;
 
+	sw_lanes_place_plain(&w->limiter, &a->lanes);
 	sw_lanes_find_plain(&w->limiter, &a->lanes);
-	if (sw_lanes_find_moved(&w->limiter, &a->lanes) != 0)
+	if (a->lanes.found != a->lanes.wanted)
 		sw_admission_make_entries(w, &a->lanes);
 	for (unsigned int level; reason == SW_ADMITTED && sw_next(&levels, &level);)
 		reason = check_connection_level(w, a, level, record);

@@ -33,24 +33,13 @@ const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa);
  */
 void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind);
 
-/* Finds what stands in those lines and asks for the rest: records, and the other lines where entries may stand. */
-void sw_admission_reach(struct sw_worker *w, struct sw_admission *admissions, uint32_t set);
-
 /*
- * SYNs, prepared and reached, in the order of their indices: checks block, levels, group and service, and takes a token
+ * SYNs, in the order of their indices: checks block, levels, group and service, and takes a token
  * of each when all agree. Returns the set of those refused, whose reasons[i] says why, and adds to `proven` those whose
  * source has proven itself before. Keeps count of what the source claims either way.
  */
 uint32_t sw_admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
 	uint32_t *proven);
-
-/* The entry of the source itself, of an admission that has been decided; NULL: it has none. */
-static inline uint32_t *sw_admission_source_note(const struct sw_admission *a)
-{
-	const uint64_t *tat = a->lanes.tats[0];
-
-	return sw_limiter_fingerprint_beside(tat) != 0 ? sw_limiter_note_beside(tat) : NULL;
-}
 
 /* The place of the entry of `level`, if it is there; SW_LIMITER_NONE. Of an admission that has been decided. */
 static inline uint32_t sw_admission_place(const struct sw_limiter_table *t, const struct sw_admission *a,

@@ -14,37 +14,30 @@
 static SW_TARGET_KEYS void prepare_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
 	enum sw_limiter_kind kind)
 {
-	struct sw_limiter_table *table = &w->limiter;
-	const struct sw_policy *policy = w->policy;
-
 	for (unsigned int i; sw_next(&set, &i);) {
 		struct sw_admission *a = &admissions[i];
 		const struct sw_limiter_who who = {
 			.source = a->source, .service = a->service->slot, .kind = kind, .is_ipv6 = a->is_ipv6,
 		};
 		a->lanes.wanted = a->service->limited[kind];
-		SW_LANES_OF(keys)(table, &policy->levels[a->is_ipv6], &who, &a->lanes);
-		sw_lanes_ask(&a->lanes);
+		SW_LANES_OF(keys)(&w->limiter, &w->policy->levels[a->is_ipv6], &who, &a->lanes);
+		sw_lanes_ask(a->lanes.homes);
 	}
 }
 
-/* The record that the source's entry names, if it has one; otherwise the other lines where entries may stand. */
-static inline void ask_further(struct sw_worker *w, const struct sw_limiter_lanes *lanes)
+static SW_TARGET void place_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
 {
-	if (unlikely(lanes->found != lanes->wanted)) {
-		for (uint32_t missing = lanes->wanted & ~(uint32_t)lanes->found; missing != 0; missing &= missing - 1)
-			rte_prefetch0(sw_limiter_set_of(&w->limiter, lanes->hashes[__builtin_ctz(missing)]));
+	for (unsigned int i; sw_next(&set, &i);) {
+		SW_LANES_OF(place)(&w->limiter, &admissions[i].lanes);
+		sw_lanes_ask(admissions[i].lanes.sets);
 	}
-	const uint32_t note = *sw_limiter_note_beside(lanes->tats[0]);
-	if (note & SW_NOTE_RECORD)
-		rte_prefetch0(&w->records[note & SW_NOTE_VALUE]);
 }
 
-static SW_TARGET void reach_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
+static SW_TARGET void find_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
 {
 	for (unsigned int i; sw_next(&set, &i);) {
 		SW_LANES_OF(find)(&w->limiter, &admissions[i].lanes);
-		ask_further(w, &admissions[i].lanes);
+		rte_prefetch0(record_of(w, *source_note(&admissions[i])));
 	}
 }
 
@@ -54,48 +47,62 @@ static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struc
 	struct sw_limiter_lanes *lanes = &a->lanes;
 	SW_LANES_NEXT next;
 
-	if (unlikely(lanes->taken_over != w->limiter.taken_over))
-		sw_lanes_find_plain(&w->limiter, lanes);
-	if (unlikely(lanes->found != lanes->wanted) && unlikely(sw_lanes_find_moved(&w->limiter, lanes) != 0))
+	if (unlikely(lanes->taken_over != w->limiter.taken_over)) {
+		SW_LANES_OF(place)(&w->limiter, lanes);
+		SW_LANES_OF(find)(&w->limiter, lanes);
+	}
+	if (unlikely(lanes->found != lanes->wanted))
 		sw_admission_make_entries(w, lanes);
 	const unsigned int empty = SW_LANES_OF(look)(lanes, &a->service->syn_rates, w->now, &next);
-	uint32_t *note = sw_admission_source_note(a);
-	struct sw_source_record *record = record_of(w, note);
-	enum sw_drop_reason reason = SW_ADMITTED;
-	if (unlikely(record != NULL && is_blocked(w, record)))
-		reason = SW_DROP_BLOCKED;
-	else if (unlikely(empty != 0))
-		reason = refusal_of(a->service, empty);
+	uint32_t *note = source_note(a);
+	struct sw_source_record *record = record_of(w, *note);
+	enum sw_drop_reason reason;
+	if (unlikely(empty != 0 || record->blocked_until_tsc != 0 || a->group != SW_NONE))
+		reason = sw_admission_decide(w, a, empty, record, budget);
 	else
-		reason = take_wider(w, a, budget);
+		reason = take_of_service(w, a->service, budget);
 	if (likely(reason == SW_ADMITTED))
 		SW_LANES_OF(take)(lanes, &next);
-	if (unlikely(a->group != SW_NONE))
-		count_in_group(w, a, reason);
-	if (record != NULL) {
-		*is_proven = *note >> 31;
-		note_claim_in_record(w, record, reason);
-	} else if (likely(note != NULL)) {
-		note_claim(w, a, note);
-	}
+	*is_proven = *note >> 31;
+	note_claim(w, a, note, record, reason);
 	return reason;
 }
 
-static SW_TARGET uint32_t admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
+static SW_TARGET uint32_t admit_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
 	uint8_t reasons[SW_BURST], uint32_t *proven)
 {
 	struct service_budget budget = {.service = NULL};
 	uint32_t refused = 0;
 
 	for (unsigned int i; sw_next(&set, &i);) {
-		uint32_t is_proven = 0;
+		uint32_t is_proven;
 		const enum sw_drop_reason reason = admit_syn(w, &admissions[i], &budget, &is_proven);
-		if (unlikely(is_proven))
-			*proven |= 1u << i;
+		*proven |= is_proven << i;
 		if (likely(reason == SW_ADMITTED))
 			continue;
 		reasons[i] = (uint8_t)reason;
 		refused |= 1u << i;
+	}
+	return refused;
+}
+
+/*
+ * In groups, each a step behind the one before it: what one step has asked for arrives while others are at work, and
+ * never more is asked for than a core can wait for.
+ */
+static uint32_t admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
+	uint32_t *proven)
+{
+	enum { GROUP = 8, GROUPS = SW_BURST / GROUP, STEPS = 4 };
+	uint32_t groups[STEPS - 1 + GROUPS + STEPS - 1] = {0}, *group = groups + STEPS - 1, refused = 0;
+
+	for (unsigned int g = 0; g < GROUPS; g++)
+		group[g] = set & (((1u << GROUP) - 1) << g * GROUP);
+	for (int g = 0; g < GROUPS + STEPS - 1; g++) {
+		prepare_burst(w, admissions, group[g], SW_LIMITER_SYN);
+		place_burst(w, admissions, group[g - 1]);
+		find_burst(w, admissions, group[g - 2]);
+		refused |= admit_burst(w, admissions, group[g - 3], reasons, proven);
 	}
 	return refused;
 }

@@ -9,7 +9,6 @@
 
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind);
-	void (*reach)(struct sw_worker *w, struct sw_admission *admissions, uint32_t set);
 	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
 		uint32_t *proven);
 };
@@ -22,87 +21,68 @@ extern const struct sw_admission_loops sw_admission_loops_avx512;
  */
 __attribute__((noinline)) void sw_admission_make_entries(struct sw_worker *w, struct sw_limiter_lanes *lanes);
 
-/* `empty`: a set of levels. The narrowest counts. */
-static inline enum sw_drop_reason refusal_of(const struct sw_service_profile *s, unsigned int empty)
+/* Its entry is there; false: it stands nowhere. */
+static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)
 {
-	const unsigned int level = (unsigned int)__builtin_ctz(empty);
-
-	if (s->levels[level].syn_is_cap)
-		return SW_DROP_ANSWER_CAP;
-	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
+	return sw_limiter_fingerprint_beside(lanes->tats[level]) == sw_limiter_fingerprint(lanes->hashes[level]);
 }
 
 /* What a service spends from; neighbours of a burst are mostly for the same. */
 struct service_budget {
 	const struct sw_service_profile *service;
-	const struct sw_rate *rate;
+	struct sw_rate rate;
 	uint64_t *tat;
 };
 
-static inline void open_budget(struct sw_worker *w, const struct sw_service_profile *s, struct service_budget *budget)
-{
-	*budget = (struct service_budget){s, &w->service_shares[s->slot].syn, &w->service_budgets[s->slot].syn_tat};
-}
-
-/* The budgets of group and service: a token of each, when both have one. */
-static inline enum sw_drop_reason take_wider(struct sw_worker *w, const struct sw_admission *a,
+static inline enum sw_drop_reason take_of_service(struct sw_worker *w, const struct sw_service_profile *s,
 	struct service_budget *budget)
 {
-	const struct sw_rate *group_rate = NULL;
-	uint64_t *group_tat = NULL;
-
-	if (unlikely(a->group != SW_NONE)) {
-		const uint32_t slot = w->policy->group[a->group].slot;
-		group_rate = &w->group_shares[slot].syn;
-		group_tat = &w->group_budgets[slot].syn_tat;
-		if (!sw_rate_allows(group_rate, *group_tat, w->now))
-			return SW_DROP_LIMIT_SYN_GROUP;
+	if (unlikely(budget->service != s)) {
+		const struct sw_rate none = {.interval = 0};
+		*budget = (struct service_budget){.service = s, .tat = &w->service_budgets[s->slot].syn_tat,
+			.rate = s->total_limited ? w->service_shares[s->slot].syn : none};
 	}
-	if (a->service->total_limited) {
-		if (unlikely(budget->service != a->service))
-			open_budget(w, a->service, budget);
-		if (unlikely(!sw_rate_allows(budget->rate, *budget->tat, w->now)))
-			return SW_DROP_LIMIT_SYN_SERVICE;
-		*budget->tat = sw_rate_take(budget->rate, *budget->tat, w->now);
-	}
-	if (unlikely(group_tat != NULL))
-		*group_tat = sw_rate_take(group_rate, *group_tat, w->now);
+	if (budget->rate.interval == 0)
+		return SW_ADMITTED;
+	if (unlikely(!sw_rate_allows(&budget->rate, *budget->tat, w->now)))
+		return SW_DROP_LIMIT_SYN_SERVICE;
+	*budget->tat = sw_rate_take(&budget->rate, *budget->tat, w->now);
 	return SW_ADMITTED;
 }
 
-static inline void count_in_group(struct sw_worker *w, const struct sw_admission *a, enum sw_drop_reason reason)
-{
-	struct sw_group_counters *c = &w->groups[w->policy->group[a->group].slot];
+/*
+ * Where something stands in the way, or there is a group: `empty` is the set of levels without a token, `record` the
+ * source's. Takes of group and service, when all agree.
+ */
+__attribute__((noinline)) enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_admission *a,
+	unsigned int empty, const struct sw_source_record *record, struct service_budget *budget);
 
-	c->syn_received++;
-	c->refused += reason != SW_ADMITTED;
+/* Of the source's own entry; if it has none, one nowhere, which names no record. */
+static inline uint32_t *source_note(const struct sw_admission *a)
+{
+	return sw_limiter_note_beside(a->lanes.tats[0]);
 }
 
-/* The record that the note of a source's entry names, if there is one. */
-static inline struct sw_source_record *record_of(const struct sw_worker *w, const uint32_t *note)
+/* The record that a note names; nobody's, if none. Without a branch: whether a source has one is as good as random. */
+static inline struct sw_source_record *record_of(struct sw_worker *w, uint32_t note)
 {
-	return note != NULL && *note & SW_NOTE_RECORD ? &w->records[*note & SW_NOTE_VALUE] : NULL;
+	const uintptr_t named = (uintptr_t)&w->records[note & SW_NOTE_VALUE], mask = 0 - (uintptr_t)(note >> 30 & 1);
+	_Static_assert(SW_NOTE_RECORD == 1u << 30, "the bit above");
+
+	return (struct sw_source_record *)((named & mask) | ((uintptr_t)&w->nobody & ~mask));
 }
 
-static inline bool is_blocked(const struct sw_worker *w, const struct sw_source_record *r)
+/* Counts a SYN of a source: in its record, or in its entry's note towards getting one. */
+static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, uint32_t *note,
+	struct sw_source_record *record, enum sw_drop_reason reason)
 {
-	return r->blocked_until_tsc != 0 && (int64_t)(r->blocked_until_tsc - w->now) > 0;
-}
+	const uint32_t syns = *note & SW_NOTE_VALUE, has_record = *note >> 30 & 1;
 
-/* Counts a SYN of a source: in its record, or in its entry's note, towards getting one. */
-static inline void note_claim_in_record(const struct sw_worker *w, struct sw_source_record *r, enum sw_drop_reason reason)
-{
-	r->syns++;
-	r->last_seen_tsc = w->now;
-	r->dropped += reason != SW_ADMITTED;
-}
-
-static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, uint32_t *note)
-{
-	const uint32_t syns = *note & SW_NOTE_VALUE;
-
-	*note += syns != SW_NOTE_VALUE;
-	if (unlikely(syns + 1 == w->policy->evidence_after_syns))
+	record->syns++;
+	record->last_seen_tsc = w->now;
+	record->dropped += reason != SW_ADMITTED;
+	*note += (has_record ^ 1) & (syns != SW_NOTE_VALUE);
+	if (unlikely(syns + 1 == w->policy->evidence_after_syns) && !has_record && lanes_have_place(&a->lanes, 0))
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, a->lanes.tats[0]), a->source, a->service->slot);
 }
 

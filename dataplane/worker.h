@@ -142,6 +142,7 @@ struct sw_worker {
 	struct sw_limiter_table limiter;
 	const struct sw_admission_loops *admission; /* sw_admission_loops_for() */
 	struct sw_source_record *records;     /* in the region */
+	struct sw_source_record nobody;       /* what is counted here is lost: of sources that have none */
 	uint32_t *free_records;               /* stack of free indices */
 	uint32_t record_count, free_record_count, next_record_id, proven_records;
 	uint32_t record_hand, record_sweep;   /* where looking for one to give up, and ageing, go on */

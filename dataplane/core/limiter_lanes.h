@@ -4,10 +4,13 @@
  * any processor has; limiter_lanes_avx512.h is the same in vectors, and gives the same bits.
  *
  *     keys    what each level's entry is called, and the line where it is looked for first
- *     ask     prefetches those lines
- *     find    the buckets that stand there
+ *     place   the line where it stands, or may stand if not in the first
+ *     find    the buckets in those lines
  *     look    which buckets are too far ahead of the clock, and what they would hold with a token less
  *     take    writes that
+ *
+ * Each step asks for the memory that the next one reads: for use a burst at a time. Nothing branches on what is found,
+ * which nobody could predict.
  *
  * A level that has no limit, or whose entry is not there, has a bucket nowhere (limiter_table.h): never the one of others.
  */
@@ -26,7 +29,8 @@ struct sw_level_rates {
 
 struct sw_limiter_lanes {
 	_Alignas(32) uint64_t hashes[SW_LANES]; /* as in struct sw_limiter_key; also of levels without limit */
-	struct sw_limiter_set *sets[SW_LANES];  /* of the home */
+	struct sw_limiter_set *homes[SW_LANES];
+	struct sw_limiter_set *sets[SW_LANES];
 	uint64_t *tats[SW_LANES];
 	uint8_t wanted;                         /* the set of levels with limits */
 	uint8_t found;                          /* of those, the set of which tats[] is right */
@@ -69,16 +73,27 @@ static inline void sw_lanes_keys_plain(struct sw_limiter_table *t, const struct 
 	for (unsigned int l = 0; l < SW_LANES; l++) {
 		struct sw_limiter_set *home = sw_limiter_set_of(t, halves[levels->homes[l]]);
 		out->hashes[l] = sw_lanes_hash(halves[levels->hashes[l]], l);
-		out->sets[l] = out->wanted >> l & 1 ? home : &t->nowhere;
+		out->homes[l] = out->wanted >> l & 1 ? home : &t->nowhere;
 	}
 	if (__builtin_expect(levels->home == 0, 0) && out->wanted & 1)
-		out->sets[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+		out->homes[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
 }
 
-static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
+static inline void sw_lanes_ask(struct sw_limiter_set *const sets[SW_LANES])
 {
 	for (unsigned int l = 0; l < SW_LANES; l++)
-		__builtin_prefetch(lanes->sets[l], 1);
+		__builtin_prefetch(sets[l], 1);
+}
+
+static inline void sw_lanes_place_plain(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+{
+	for (unsigned int l = 0; l < SW_LANES; l++) {
+		struct sw_limiter_set *own = sw_limiter_set_of(t, lanes->hashes[l]);
+		const unsigned int ways = sw_limiter_ways_with(lanes->homes[l], lanes->hashes[l]);
+		const bool stays = ways != 0 || !(lanes->wanted >> l & 1);
+		lanes->sets[l] = stays ? lanes->homes[l] : own;
+	}
+	lanes->taken_over = t->taken_over;
 }
 
 static inline void sw_lanes_find_plain(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
@@ -87,32 +102,10 @@ static inline void sw_lanes_find_plain(struct sw_limiter_table *t, struct sw_lim
 
 	for (unsigned int l = 0; l < SW_LANES; l++) {
 		const unsigned int ways = sw_limiter_ways_with(lanes->sets[l], lanes->hashes[l]);
-		lanes->tats[l] = ways ? &lanes->sets[l]->tats[__builtin_ctz(ways)] : &t->nowhere.tats[l];
+		lanes->tats[l] = ways ? &lanes->sets[l]->tats[__builtin_ctz(ways)] : &t->nowhere.tats[0];
 		found |= (unsigned int)(ways != 0) << l;
 	}
 	lanes->found = (uint8_t)found;
-	lanes->taken_over = t->taken_over;
-}
-
-/*
- * The same for entries that are not at home. Of those that are not there either, which are yet to be made, the set is
- * returned.
- */
-static inline uint32_t sw_lanes_find_moved(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
-{
-	uint32_t missing = lanes->wanted & ~(uint32_t)lanes->found;
-
-	for (uint32_t left = missing; left != 0; left &= left - 1) {
-		const unsigned int l = (unsigned int)__builtin_ctz(left);
-		struct sw_limiter_set *own = sw_limiter_set_of(t, lanes->hashes[l]);
-		const unsigned int ways = sw_limiter_ways_with(own, lanes->hashes[l]);
-		if (ways == 0 || !(lanes->sets[l]->notes[0] & SW_NOTE_MOVED))
-			continue;
-		lanes->tats[l] = &own->tats[__builtin_ctz(ways)];
-		missing &= ~(1u << l);
-	}
-	lanes->found = (uint8_t)(lanes->wanted & ~missing);
-	return missing;
 }
 
 /* What buckets are to hold once all have agreed. */

@@ -7,9 +7,10 @@
 
 #include "limiter_lanes.h"
 
-#define SW_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2")))
+#define SW_AVX512_SET "avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2"
+#define SW_AVX512 __attribute__((target(SW_AVX512_SET)))
 /* Beside it, on processors since 2019: AES on whole vectors. */
-#define SW_AVX512_VAES __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,vaes")))
+#define SW_AVX512_VAES __attribute__((target(SW_AVX512_SET ",vaes")))
 
 _Static_assert(SW_LANES == 4 && sizeof(struct sw_limiter_set) == 64, "shapes that the vectors below have");
 
@@ -21,6 +22,14 @@ static inline SW_AVX512 __m512i sw_lanes_load512(const void *p)
 static inline SW_AVX512 __m512i sw_lanes_key512(const uint64_t key[2])
 {
 	return _mm512_broadcast_i32x4(sw_limiter_load(key));
+}
+
+/* The lines of four hashes. */
+static inline SW_AVX512 __m256i sw_lanes_sets(const struct sw_limiter_table *t, __m256i hashes)
+{
+	const __m256i lines = _mm256_and_si256(hashes, _mm256_set1_epi64x((long long)t->mask));
+
+	return _mm256_add_epi64(_mm256_slli_epi64(lines, 6), _mm256_set1_epi64x((long long)(uintptr_t)t->sets));
 }
 
 static inline SW_AVX512_VAES void sw_lanes_keys_avx512(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
@@ -39,44 +48,60 @@ static inline SW_AVX512_VAES void sw_lanes_keys_avx512(struct sw_limiter_table *
 
 	const __m512i picked = _mm512_permutexvar_epi64(sw_lanes_load512(levels->hashes), x); /* and levels->homes */
 	const __m256i hashes = _mm256_or_si256(_mm256_and_si256(_mm512_castsi512_si256(picked), kept), marks);
-	const __m256i lines = _mm256_and_si256(_mm512_extracti64x4_epi64(picked, 1), _mm256_set1_epi64x((long long)t->mask));
-	const __m256i sets = _mm256_add_epi64(_mm256_slli_epi64(lines, 6), _mm256_set1_epi64x((long long)(uintptr_t)t->sets));
+	const __m256i homes = sw_lanes_sets(t, _mm512_extracti64x4_epi64(picked, 1));
 	_mm256_store_si256((__m256i *)out->hashes, hashes);
-	_mm256_store_si256((__m256i *)out->sets,
-		_mm256_mask_blend_epi64(out->wanted, _mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere), sets));
+	_mm256_store_si256((__m256i *)out->homes,
+		_mm256_mask_blend_epi64(out->wanted, _mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere), homes));
 	if (__builtin_expect(levels->home == 0, 0) && out->wanted & 1)
-		out->sets[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+		out->homes[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
 }
 
-static inline SW_AVX512 __m512i sw_lanes_fingerprints(const struct sw_limiter_lanes *lanes)
+/* Which ways hold the entries: four bits a level, of which one at most is set, as no line has an entry twice. */
+static inline SW_AVX512 __mmask16 sw_lanes_ways(struct sw_limiter_set *const sets[SW_LANES], __m256i hashes)
 {
+	const __m512i upper_halves = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
 	const __m256i low = _mm256_inserti128_si256(
-		_mm256_castsi128_si256(sw_limiter_load(lanes->sets[0])), sw_limiter_load(lanes->sets[1]), 1);
+		_mm256_castsi128_si256(sw_limiter_load(sets[0])), sw_limiter_load(sets[1]), 1);
 	const __m256i high = _mm256_inserti128_si256(
-		_mm256_castsi128_si256(sw_limiter_load(lanes->sets[2])), sw_limiter_load(lanes->sets[3]), 1);
-	return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+		_mm256_castsi128_si256(sw_limiter_load(sets[2])), sw_limiter_load(sets[3]), 1);
+
+	return _mm512_cmpeq_epi32_mask(_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1),
+		_mm512_permutexvar_epi32(upper_halves, _mm512_castsi256_si512(hashes)));
+}
+
+/* From four bits a level to one. */
+static inline SW_AVX512 uint32_t sw_lanes_levels(__mmask16 ways)
+{
+	const uint32_t pairs = (uint32_t)ways | (uint32_t)ways >> 1;
+
+	return _pext_u32(pairs | pairs >> 2, 0x1111);
+}
+
+static inline SW_AVX512 void sw_lanes_place_avx512(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+{
+	const __m256i hashes = _mm256_load_si256((const __m256i *)lanes->hashes);
+	const uint32_t moved = lanes->wanted & ~sw_lanes_levels(sw_lanes_ways(lanes->homes, hashes));
+
+	_mm256_store_si256((__m256i *)lanes->sets, _mm256_mask_blend_epi64((__mmask8)moved,
+		_mm256_load_si256((const __m256i *)lanes->homes), sw_lanes_sets(t, hashes)));
+	lanes->taken_over = t->taken_over;
 }
 
 static inline SW_AVX512 void sw_lanes_find_avx512(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
 {
-	const __m512i upper_halves = _mm512_setr_epi32(1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7);
-	const __m512i ways = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
-	const __m512i hashes = _mm512_castsi256_si512(_mm256_load_si256((const __m256i *)lanes->hashes));
-	/* Four bits a level, of which one at most is set: no line has an entry twice. */
-	const __mmask16 same = _mm512_cmpeq_epi32_mask(sw_lanes_fingerprints(lanes),
-		_mm512_permutexvar_epi32(upper_halves, hashes));
-	const uint32_t pairs = (uint32_t)same | (uint32_t)same >> 1;
-	const __mmask8 found = (__mmask8)_pext_u32(pairs | pairs >> 2, 0x1111);
-	/* The ways of those that are there, in a row, then each to its level; others: the first nowhere. */
-	const __m128i way = _mm_maskz_expand_epi32(found, _mm512_castsi512_si128(_mm512_maskz_compress_epi32(same, ways)));
-	const __m256i sets = _mm256_mask_blend_epi64(found, _mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere),
-		_mm256_load_si256((const __m256i *)lanes->sets));
+	const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3);
+	const __mmask16 ways = sw_lanes_ways(lanes->sets, _mm256_load_si256((const __m256i *)lanes->hashes));
+	const uint32_t found = sw_lanes_levels(ways);
+	/* The numbers of those that are there, in a row, then each to its level; others: the first nowhere. */
+	const __m128i way = _mm_maskz_expand_epi32((__mmask8)found,
+		_mm512_castsi512_si128(_mm512_maskz_compress_epi32(ways, numbers)));
+	const __m256i sets = _mm256_mask_blend_epi64((__mmask8)found,
+		_mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere), _mm256_load_si256((const __m256i *)lanes->sets));
 	const __m256i tats = _mm256_add_epi64(sets, _mm256_slli_epi64(_mm256_cvtepu32_epi64(way), 3));
 
 	_mm256_store_si256((__m256i *)lanes->tats,
 		_mm256_add_epi64(tats, _mm256_set1_epi64x(offsetof(struct sw_limiter_set, tats))));
-	lanes->found = found;
-	lanes->taken_over = t->taken_over;
+	lanes->found = (uint8_t)found;
 }
 
 static inline SW_AVX512 unsigned int sw_lanes_look_avx512(const struct sw_limiter_lanes *lanes,

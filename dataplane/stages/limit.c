@@ -133,8 +133,6 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 	if ((b->pending & b->syns) == 0)
 		return;
 	const uint32_t limited = select_syns(w, b, admissions, &watched);
-	sw_admission_prepare(w, admissions, limited, SW_LIMITER_SYN);
-	sw_admission_reach(w, admissions, limited);
 	const uint32_t refused = sw_admit_syns(w, admissions, limited, reasons, &b->proven);
 	uint32_t dropped = refused & ~watched;
 	for (unsigned int i; sw_next(&watched, &i);)

@@ -4,43 +4,39 @@
 
 /* ---- levels ------------------------------------------------------------------------------------------------------- */
 
-static struct sw_limiter_key key_of(const struct sw_limiter_table *t, const struct sw_limiter_lanes *lanes, unsigned int level)
-{
-	return (struct sw_limiter_key){.hash = lanes->hashes[level], .home = (uint64_t)(lanes->homes[level] - t->sets)};
-}
-
 /*
  * The entry of `level`, which is not there yet. It may take the place of a narrower one of this admission; but not of a
  * wider one, which stands in the same home: sources would push out their own prefix, one after the other, and be held by
  * nothing.
  */
-static uint32_t make_entry(struct sw_worker *w, const struct sw_limiter_lanes *lanes, unsigned int level)
+static uint32_t make_entry(struct sw_worker *w, const struct sw_admission *a, unsigned int level)
 {
-	uint32_t *kept[SW_LANES];
-	unsigned int count = 0;
+	const struct sw_limiter_lanes *lanes = &a->lanes;
+	const struct sw_limiter_levels *levels = &w->policy->levels[a->is_ipv6];
+	const bool at_home = levels->at_home >> level & 1;
+	const struct sw_limiter_key key = {
+		.hash = lanes->hashes[level],
+		.home = at_home ? (uint64_t)(lanes->home - w->limiter.sets) : lanes->hashes[level],
+	};
+	const unsigned int ways = at_home && level < levels->home && lanes->wanted >> levels->home & 1
+		? sw_limiter_ways_with(lanes->home, lanes->hashes[levels->home]) : 0;
+	uint32_t *note = &lanes->home->notes[ways ? __builtin_ctz(ways) : 0];
+	const uint32_t pin = ways && !(*note & SW_NOTE_PINNED) ? SW_NOTE_PINNED : 0;
 
-	for (unsigned int wider = level + 1; wider < SW_LANES; wider++) {
-		struct sw_limiter_set *set = lanes->homes[wider];
-		const unsigned int ways = set == lanes->homes[level] ? sw_limiter_ways_with(set, lanes->hashes[wider]) : 0;
-		uint32_t *note = &set->notes[ways ? __builtin_ctz(ways) : 0];
-		if (ways == 0 || *note & SW_NOTE_PINNED)
-			continue;
-		*note |= SW_NOTE_PINNED;
-		kept[count++] = note;
-	}
-	const uint32_t at = sw_source_make_entry(w, key_of(&w->limiter, lanes, level));
-	for (unsigned int k = 0; k < count; k++)
-		*kept[k] &= ~SW_NOTE_PINNED;
+	*note |= pin;
+	const uint32_t at = sw_source_make_entry(w, key);
+	*note &= ~pin;
 	return at;
 }
 
-void sw_admission_make_entries(struct sw_worker *w, struct sw_limiter_lanes *lanes)
+void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a)
 {
 	struct sw_limiter_table *t = &w->limiter;
+	struct sw_limiter_lanes *lanes = &a->lanes;
 	uint32_t missing = lanes->wanted & ~(uint32_t)lanes->found;
 
 	for (unsigned int l; sw_next(&missing, &l);) {
-		const uint32_t at = make_entry(w, lanes, l);
+		const uint32_t at = make_entry(w, a, l);
 		lanes->tats[l] = at == SW_LIMITER_NONE ? &t->nowhere.tats[l] : sw_limiter_tat(t, at);
 	}
 	for (unsigned int l = 0; lanes->taken_over != t->taken_over && l < SW_LANES; l++)
@@ -192,10 +188,10 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 	enum sw_drop_reason reason = SW_ADMITTED;
 	uint32_t levels = a->lanes.wanted;
 
-	sw_lanes_place_plain(&w->limiter, &a->lanes);
+	sw_lanes_place_plain(&w->limiter, &w->policy->levels[a->is_ipv6], &a->lanes);
 	sw_lanes_find_plain(&w->limiter, &a->lanes);
 	if (a->lanes.found != a->lanes.wanted)
-		sw_admission_make_entries(w, &a->lanes);
+		sw_admission_make_entries(w, a);
 	for (unsigned int level; reason == SW_ADMITTED && sw_next(&levels, &level);)
 		reason = check_connection_level(w, a, level, record);
 	if (reason != SW_ADMITTED)

@@ -21,16 +21,13 @@ static SW_TARGET_KEYS void prepare_burst(struct sw_worker *w, struct sw_admissio
 		};
 		a->lanes.wanted = a->service->limited[kind];
 		SW_LANES_OF(keys)(&w->limiter, &w->policy->levels[a->is_ipv6], &who, &a->lanes);
-		sw_lanes_ask(a->lanes.homes);
 	}
 }
 
 static SW_TARGET void place_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
 {
-	for (unsigned int i; sw_next(&set, &i);) {
-		SW_LANES_OF(place)(&w->limiter, &admissions[i].lanes);
-		sw_lanes_ask(admissions[i].lanes.sets);
-	}
+	for (unsigned int i; sw_next(&set, &i);)
+		SW_LANES_OF(place)(&w->limiter, &w->policy->levels[admissions[i].is_ipv6], &admissions[i].lanes);
 }
 
 static SW_TARGET void find_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
@@ -48,11 +45,11 @@ static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struc
 	SW_LANES_NEXT next;
 
 	if (unlikely(lanes->taken_over != w->limiter.taken_over)) {
-		SW_LANES_OF(place)(&w->limiter, lanes);
+		SW_LANES_OF(place)(&w->limiter, &w->policy->levels[a->is_ipv6], lanes);
 		SW_LANES_OF(find)(&w->limiter, lanes);
 	}
 	if (unlikely(lanes->found != lanes->wanted))
-		sw_admission_make_entries(w, lanes);
+		sw_admission_make_entries(w, a);
 	const unsigned int empty = SW_LANES_OF(look)(lanes, &a->service->syn_rates, w->now, &next);
 	uint32_t *note = source_note(a);
 	struct sw_source_record *record = record_of(w, *note);

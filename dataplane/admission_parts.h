@@ -19,7 +19,7 @@ extern const struct sw_admission_loops sw_admission_loops_avx512;
  * Makes the entries that are yet to be found. Afterwards every bucket is the level's own or nowhere, and stays so until
  * others are made.
  */
-__attribute__((noinline)) void sw_admission_make_entries(struct sw_worker *w, struct sw_limiter_lanes *lanes);
+__attribute__((noinline)) void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a);
 
 /* Its entry is there; false: it stands nowhere. */
 static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)

@@ -3,8 +3,8 @@
  * The buckets of a source on all of its prefix levels at a time: a lane for each level. This is the plain version, which
  * any processor has; limiter_lanes_avx512.h is the same in vectors, and gives the same bits.
  *
- *     keys    what each level's entry is called, and the line where it is looked for first
- *     place   the line where it stands, or may stand if not in the first
+ *     keys    what each level's entry is called, and where source and neighbourhood are at home
+ *     place   the line where each stands: those two, unless they have moved out, at home
  *     find    the buckets in those lines
  *     look    which buckets are too far ahead of the clock, and what they would hold with a token less
  *     take    writes that
@@ -29,9 +29,9 @@ struct sw_level_rates {
 
 struct sw_limiter_lanes {
 	_Alignas(32) uint64_t hashes[SW_LANES]; /* as in struct sw_limiter_key; also of levels without limit */
-	struct sw_limiter_set *homes[SW_LANES];
 	struct sw_limiter_set *sets[SW_LANES];
 	uint64_t *tats[SW_LANES];
+	struct sw_limiter_set *home;
 	uint8_t wanted;                         /* the set of levels with limits */
 	uint8_t found;                          /* of those, the set of which tats[] is right */
 	uint32_t taken_over;                    /* the table's, when they were found: while it is the same they still stand */
@@ -53,13 +53,21 @@ static inline uint64_t sw_lanes_hash(uint64_t scrambled, unsigned int level)
 }
 
 /* Where a policy has no level that is a neighbourhood, sources stand at the home of theirs all the same. */
-static __attribute__((noinline, unused)) struct sw_limiter_set *sw_lanes_home_of_source(const struct sw_limiter_table *t,
+static __attribute__((noinline, unused)) uint64_t sw_lanes_home_of_source(const struct sw_limiter_table *t,
 	const struct sw_address *source, bool is_ipv6, enum sw_limiter_kind kind, uint32_t service)
 {
-	return sw_limiter_set_of(t, sw_limiter_home_key(t, source, is_ipv6, kind, service).home);
+	return sw_limiter_home_key(t, source, is_ipv6, kind, service).home;
 }
 
-static inline void sw_lanes_keys_plain(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+static inline struct sw_limiter_set *sw_lanes_home(const struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+	const struct sw_limiter_who *who, uint64_t home)
+{
+	if (__builtin_expect(levels->home == 0, 0))
+		home = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+	return sw_limiter_set_of(t, home);
+}
+
+static inline void sw_lanes_keys_plain(const struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
 	const struct sw_limiter_who *who, struct sw_limiter_lanes *out)
 {
 	const __m128i source = sw_limiter_load(who->source->bytes);
@@ -70,30 +78,29 @@ static inline void sw_lanes_keys_plain(struct sw_limiter_table *t, const struct 
 		const __m128i prefix = _mm_and_si128(source, sw_limiter_load(levels->masks[l]));
 		_mm_storeu_si128((__m128i *)&halves[l * 2], sw_limiter_scramble(t, prefix, what));
 	}
-	for (unsigned int l = 0; l < SW_LANES; l++) {
-		struct sw_limiter_set *home = sw_limiter_set_of(t, halves[levels->homes[l]]);
-		out->hashes[l] = sw_lanes_hash(halves[levels->hashes[l]], l);
-		out->homes[l] = out->wanted >> l & 1 ? home : &t->nowhere;
-	}
-	if (__builtin_expect(levels->home == 0, 0) && out->wanted & 1)
-		out->homes[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+	for (unsigned int l = 0; l < SW_LANES; l++)
+		out->hashes[l] = sw_lanes_hash(halves[levels->picks[l]], l);
+	out->home = sw_lanes_home(t, levels, who, halves[levels->picks[SW_LANES]]);
+	__builtin_prefetch(out->home, 1);
 }
 
-static inline void sw_lanes_ask(struct sw_limiter_set *const sets[SW_LANES])
+static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
 {
 	for (unsigned int l = 0; l < SW_LANES; l++)
-		__builtin_prefetch(sets[l], 1);
+		__builtin_prefetch(lanes->sets[l], 1);
 }
 
-static inline void sw_lanes_place_plain(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+static inline void sw_lanes_place_plain(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+	struct sw_limiter_lanes *lanes)
 {
 	for (unsigned int l = 0; l < SW_LANES; l++) {
 		struct sw_limiter_set *own = sw_limiter_set_of(t, lanes->hashes[l]);
-		const unsigned int ways = sw_limiter_ways_with(lanes->homes[l], lanes->hashes[l]);
-		const bool stays = ways != 0 || !(lanes->wanted >> l & 1);
-		lanes->sets[l] = stays ? lanes->homes[l] : own;
+		const bool stays = levels->at_home >> l & 1 && sw_limiter_ways_with(lanes->home, lanes->hashes[l]) != 0;
+		struct sw_limiter_set *set = stays ? lanes->home : own;
+		lanes->sets[l] = lanes->wanted >> l & 1 ? set : &t->nowhere;
 	}
 	lanes->taken_over = t->taken_over;
+	sw_lanes_ask(lanes);
 }
 
 static inline void sw_lanes_find_plain(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)

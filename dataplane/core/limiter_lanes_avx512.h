@@ -32,7 +32,7 @@ static inline SW_AVX512 __m256i sw_lanes_sets(const struct sw_limiter_table *t, 
 	return _mm256_add_epi64(_mm256_slli_epi64(lines, 6), _mm256_set1_epi64x((long long)(uintptr_t)t->sets));
 }
 
-static inline SW_AVX512_VAES void sw_lanes_keys_avx512(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+static inline SW_AVX512_VAES void sw_lanes_keys_avx512(const struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
 	const struct sw_limiter_who *who, struct sw_limiter_lanes *out)
 {
 	const __m256i marks = _mm256_setr_epi64x(1ll << 32, 3ll << 32, 3ll << 32, 3ll << 32); /* see sw_lanes_hash() */
@@ -46,14 +46,11 @@ static inline SW_AVX512_VAES void sw_lanes_keys_avx512(struct sw_limiter_table *
 	x = _mm512_aesenc_epi128(x, sw_lanes_key512(t->key[2]));
 	x = _mm512_aesenc_epi128(x, sw_lanes_key512(t->key[3]));
 
-	const __m512i picked = _mm512_permutexvar_epi64(sw_lanes_load512(levels->hashes), x); /* and levels->homes */
-	const __m256i hashes = _mm256_or_si256(_mm256_and_si256(_mm512_castsi512_si256(picked), kept), marks);
-	const __m256i homes = sw_lanes_sets(t, _mm512_extracti64x4_epi64(picked, 1));
-	_mm256_store_si256((__m256i *)out->hashes, hashes);
-	_mm256_store_si256((__m256i *)out->homes,
-		_mm256_mask_blend_epi64(out->wanted, _mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere), homes));
-	if (__builtin_expect(levels->home == 0, 0) && out->wanted & 1)
-		out->homes[0] = sw_lanes_home_of_source(t, who->source, who->is_ipv6, who->kind, who->service);
+	const __m512i picked = _mm512_permutexvar_epi64(sw_lanes_load512(levels->picks), x);
+	_mm256_store_si256((__m256i *)out->hashes,
+		_mm256_or_si256(_mm256_and_si256(_mm512_castsi512_si256(picked), kept), marks));
+	out->home = sw_lanes_home(t, levels, who, (uint64_t)_mm_cvtsi128_si64(_mm512_extracti64x2_epi64(picked, 2)));
+	__builtin_prefetch(out->home, 1);
 }
 
 /* Which ways hold the entries: four bits a level, of which one at most is set, as no line has an entry twice. */
@@ -77,14 +74,25 @@ static inline SW_AVX512 uint32_t sw_lanes_levels(__mmask16 ways)
 	return _pext_u32(pairs | pairs >> 2, 0x1111);
 }
 
-static inline SW_AVX512 void sw_lanes_place_avx512(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)
+static inline SW_AVX512 void sw_lanes_place_avx512(struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
+	struct sw_limiter_lanes *lanes)
 {
 	const __m256i hashes = _mm256_load_si256((const __m256i *)lanes->hashes);
-	const uint32_t moved = lanes->wanted & ~sw_lanes_levels(sw_lanes_ways(lanes->homes, hashes));
+	/* The fingerprints of the source and of its neighbourhood, four times each; if there is none the source's again. */
+	const __m256i upper_halves = _mm256_add_epi32(_mm256_set1_epi32(1),
+		_mm256_inserti128_si256(_mm256_setzero_si256(), _mm_set1_epi32((int)levels->home * 2), 1));
+	const __mmask8 ways = _mm256_cmpeq_epi32_mask(_mm256_broadcastsi128_si256(sw_limiter_load(lanes->home)),
+		_mm256_permutevar8x32_epi32(hashes, upper_halves));
+	const uint32_t pairs = (uint32_t)ways | (uint32_t)ways >> 1;
+	const uint32_t stay = _pdep_u32(_pext_u32(pairs | pairs >> 2, 0x11), levels->at_home);
+	const __m256i lines = _mm256_and_si256(hashes, _mm256_set1_epi64x((long long)t->mask));
+	const __m256i own = _mm256_add_epi64(_mm256_slli_epi64(lines, 6), _mm256_set1_epi64x((long long)(uintptr_t)t->sets));
+	const __m256i sets = _mm256_mask_blend_epi64((__mmask8)stay, own, _mm256_set1_epi64x((long long)(uintptr_t)lanes->home));
 
-	_mm256_store_si256((__m256i *)lanes->sets, _mm256_mask_blend_epi64((__mmask8)moved,
-		_mm256_load_si256((const __m256i *)lanes->homes), sw_lanes_sets(t, hashes)));
+	_mm256_store_si256((__m256i *)lanes->sets, _mm256_mask_blend_epi64((__mmask8)lanes->wanted,
+		_mm256_set1_epi64x((long long)(uintptr_t)&t->nowhere), sets));
 	lanes->taken_over = t->taken_over;
+	sw_lanes_ask(lanes);
 }
 
 static inline SW_AVX512 void sw_lanes_find_avx512(struct sw_limiter_table *t, struct sw_limiter_lanes *lanes)

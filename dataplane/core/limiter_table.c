@@ -20,9 +20,10 @@ void sw_limiter_levels_make(struct sw_limiter_levels *out, const uint8_t *length
 		const bool at_home = level != 0 && level == out->home;
 		for (unsigned int kind = 0; kind <= SW_LIMITER_CONN; kind++)
 			out->whats[kind][level][0] = (at_home ? SW_LIMITER_HOME : level) << 2 | kind;
-		out->hashes[level] = level * 2 + at_home;
-		out->homes[level] = (level == 0 ? out->home : level) * 2;
+		out->picks[level] = level * 2 + at_home;
 	}
+	out->picks[SW_PREFIX_LEVELS] = out->home * 2;
+	out->at_home = 1u | 1u << out->home;
 }
 
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)

@@ -77,13 +77,15 @@ struct sw_limiter_key {
 
 /*
  * What the keys of all prefix levels of one family are made of, a lane for each: for those who work on all at a time.
- * From the 64-bit halves of the levels' scrambled prefixes, in a row, `hashes` and `homes` pick what becomes of them.
+ * From the 64-bit halves of the levels' scrambled prefixes, in a row, `picks` says which are hashes, and then which
+ * numbers the home.
  */
 struct sw_limiter_levels {
 	uint64_t masks[SW_PREFIX_LEVELS][2];              /* to be ANDed with the address */
 	uint64_t whats[SW_LIMITER_CONN + 1][SW_PREFIX_LEVELS][2]; /* by kind; the service is yet to be added */
-	uint64_t hashes[SW_PREFIX_LEVELS], homes[SW_PREFIX_LEVELS]; /* in a row: picked by one shuffle of both */
+	uint64_t picks[SW_PREFIX_LEVELS * 2];             /* of the second half the first alone counts */
 	uint32_t home;                                    /* the level that is a neighbourhood; 0: none */
+	uint32_t at_home;                                 /* the set of levels that stand at home: that one, and the source */
 };
 
 /* `lengths`: of 128 bits, each different, the first of level 0, which is 128. */

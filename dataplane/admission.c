@@ -99,6 +99,38 @@ enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_adm
 	return reason;
 }
 
+uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
+{
+	uint32_t over = 0;
+
+	for (unsigned int i; sw_next(&set, &i);) {
+		struct sw_admission *a = &admissions[i];
+		struct sw_limiter_set *home = a->lanes.home;
+		const unsigned int ways = a->lanes.wanted & 1 ? sw_limiter_ways_with(home, a->lanes.hashes[0]) : 0;
+		if (ways == 0)
+			continue;
+		a->lanes.tats[0] = &home->tats[__builtin_ctz(ways)];
+		if (sw_rate_allows(&a->service->levels[0].syn, *a->lanes.tats[0], w->now))
+			continue;
+		over |= 1u << i;
+		__builtin_prefetch(record_of(w, *source_note(a)), 1);
+	}
+	return over;
+}
+
+void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
+	uint8_t reasons[SW_BURST])
+{
+	for (unsigned int i; sw_next(&set, &i);) {
+		struct sw_admission *a = &admissions[i];
+		uint32_t *note = source_note(a);
+		struct sw_source_record *record = record_of(w, *note);
+		const enum sw_drop_reason reason = sw_admission_decide(w, a, 1, record, NULL);
+		note_claim(w, a, note, record, reason);
+		reasons[i] = (uint8_t)reason;
+	}
+}
+
 #define SW_LANES_OF(name) sw_lanes_##name##_plain
 #define SW_LANES_NEXT struct sw_lanes_next
 #define SW_TARGET

@@ -66,14 +66,13 @@ static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struc
 }
 
 static SW_TARGET uint32_t admit_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
-	uint8_t reasons[SW_BURST], uint32_t *proven)
+	uint8_t reasons[SW_BURST], struct service_budget *budget, uint32_t *proven)
 {
-	struct service_budget budget = {.service = NULL};
 	uint32_t refused = 0;
 
 	for (unsigned int i; sw_next(&set, &i);) {
 		uint32_t is_proven;
-		const enum sw_drop_reason reason = admit_syn(w, &admissions[i], &budget, &is_proven);
+		const enum sw_drop_reason reason = admit_syn(w, &admissions[i], budget, &is_proven);
 		*proven |= is_proven << i;
 		if (likely(reason == SW_ADMITTED))
 			continue;
@@ -85,21 +84,28 @@ static SW_TARGET uint32_t admit_burst(struct sw_worker *w, struct sw_admission *
 
 /*
  * In groups, each a step behind the one before it: what one step has asked for arrives while others are at work, and
- * never more is asked for than a core can wait for.
+ * never more is asked for than a core can wait for. Where sources were over their limits a burst ago, most are now: one
+ * that plainly is has no need of the later steps.
  */
 static uint32_t admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
 	uint32_t *proven)
 {
 	enum { GROUP = 8, GROUPS = SW_BURST / GROUP, STEPS = 4 };
-	uint32_t groups[STEPS - 1 + GROUPS + STEPS - 1] = {0}, *group = groups + STEPS - 1, refused = 0;
+	uint32_t groups[STEPS - 1 + GROUPS + STEPS - 1] = {0}, *group = groups + STEPS - 1, refused = 0, over = 0;
+	struct service_budget budget = {.service = NULL};
 
 	for (unsigned int g = 0; g < GROUPS; g++)
 		group[g] = set & (((1u << GROUP) - 1) << g * GROUP);
 	for (int g = 0; g < GROUPS + STEPS - 1; g++) {
 		prepare_burst(w, admissions, group[g], SW_LIMITER_SYN);
-		place_burst(w, admissions, group[g - 1]);
-		find_burst(w, admissions, group[g - 2]);
-		refused |= admit_burst(w, admissions, group[g - 3], reasons, proven);
+		if (unlikely(w->sources_were_over))
+			over |= sw_admission_find_over(w, admissions, group[g - 1]);
+		place_burst(w, admissions, group[g - 1] & ~over);
+		find_burst(w, admissions, group[g - 2] & ~over);
+		refused |= admit_burst(w, admissions, group[g - 3] & ~over, reasons, &budget, proven);
 	}
-	return refused;
+	if (unlikely(over != 0))
+		sw_admission_refuse_over(w, admissions, over, reasons);
+	w->sources_were_over = (refused | over) != 0;
+	return refused | over;
 }

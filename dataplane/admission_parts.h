@@ -21,6 +21,14 @@ extern const struct sw_admission_loops sw_admission_loops_avx512;
  */
 __attribute__((noinline)) void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a);
 
+/*
+ * Of prepared admissions, the set of those whose source stands at home and is over its limit; what refusing them reads is
+ * asked for. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
+ */
+uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set);
+void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
+	uint8_t reasons[SW_BURST]);
+
 /* Its entry is there; false: it stands nowhere. */
 static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)
 {

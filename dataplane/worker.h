@@ -144,6 +144,7 @@ struct sw_worker {
 	struct sw_source_record *records;     /* in the region */
 	struct sw_source_record nobody;       /* what is counted here is lost: of sources that have none */
 	uint32_t *free_records;               /* stack of free indices */
+	bool sources_were_over;               /* some of the last SYNs were refused */
 	uint32_t record_count, free_record_count, next_record_id, proven_records;
 	uint32_t record_hand, record_sweep;   /* where looking for one to give up, and ageing, go on */
 	struct sw_budget *service_budgets;    /* [services_max] */

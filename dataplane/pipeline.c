@@ -20,11 +20,11 @@ void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
 static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side)
 {
-	_Static_assert(SW_BURST == 32 && SW_PENDING == 0, "a bit for each packet, and zeros are pending");
+	_Static_assert(SW_PENDING == 0, "zeros are pending");
 	b->count = count;
 	b->link = link;
 	b->side = side;
-	b->pending = (uint32_t)((1ull << count) - 1);
+	b->pending = sw_burst_all(b);
 	b->syns = b->proven = 0;
 	memset(b->verdicts, 0, sizeof(b->verdicts));
 	memset(b->reasons, 0, sizeof(b->reasons));
@@ -35,25 +35,17 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
 }
 
-static void count_received(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count)
-{
-	uint64_t bytes = 0;
-
-	for (unsigned int i = 0; i < count; i++)
-		bytes += mbufs[i]->pkt_len;
-	w->totals.count[SW_COUNT_RX] += count;
-	w->totals.count[SW_COUNT_RX_BYTES] += bytes;
-}
-
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over)
 {
 	struct sw_burst b;
 
 	open_burst(&b, mbufs, count, link, side);
-	if (!handed_over)
-		count_received(w, mbufs, count);
 	sw_stage_parse(w, &b);
+	if (!handed_over) {
+		w->totals.count[SW_COUNT_RX] += count;
+		w->totals.count[SW_COUNT_RX_BYTES] += b.bytes;
+	}
 	sw_stage_classify(w, &b, handed_over);
 	sw_stage_lookup(w, &b);
 	sw_stage_source(w, &b);

@@ -91,6 +91,9 @@ enum {
 	SW_PLAIN_BYTES_IPV6 = SW_PLAIN_L4_IPV6 + SW_TCP_BYTES,
 };
 
+/* What a look at a frame has shown. */
+enum sw_plain { SW_PLAIN_NOT, SW_PLAIN_TCP, SW_PLAIN_OTHER };
+
 /* ---- what is written -------------------------------------------------------------------------------------------- */
 
 #define SW_PLAIN_GROUP(first, last, bytes) \
@@ -209,38 +212,37 @@ static const struct sw_plain_side sw_plain_sides[2][SW_SIDES] = {
  * The segment at l4, of which the IP header says that `there` bytes are there (less than 0: that it is nonsense), and
  * of which the fixed header can be read. `wrong`: what was found in front of it, all 0 if nothing.
  */
-static inline bool sw_plain_tcp(const uint8_t *frame, uint32_t l4, int32_t there, sw_lanes wrong, size_t side,
+static inline enum sw_plain sw_plain_tcp(const uint8_t *frame, uint32_t l4, int32_t there, sw_lanes wrong, size_t side,
 	struct sw_packet *out)
 {
 	const bool is_ipv6 = l4 == SW_PLAIN_L4_IPV6;
 	const uint8_t *tcp = frame + l4;
 	const size_t offset = tcp[12] & 0xf0; /* 16 for each word of 4 bytes */
 	const size_t header = offset / 4;
+	const int32_t payload = there - (int32_t)header;
 	const struct sw_plain_layout *layout =
 		(const struct sw_plain_layout *)((const uint8_t *)sw_plain_layouts[is_ipv6] + 4 * offset);
 	const struct sw_plain_side *from = &sw_plain_sides[is_ipv6][side];
 	sw_lanes fixed, end, options;
 
-	if (sw_unlikely((int32_t)header > there))
-		return false;
+	if (sw_unlikely(payload < 0))
+		return SW_PLAIN_NOT;
 	end = sw_lanes_load(tcp + header - 16);
 	wrong |= (end & layout->mask.lanes) ^ layout->value.lanes;
-	if (sw_unlikely(!sw_lanes_are_zero(wrong) || !sw_tcp_flags_possible(tcp[13])))
-		return false;
-	if (sw_unlikely(sw_load_be16(tcp) == 0 || sw_load_be16(tcp + 2) == 0))
-		return false;
+	if (sw_unlikely(!sw_lanes_are_zero(wrong)))
+		return SW_PLAIN_NOT;
 	fixed = sw_lanes_pick(sw_lanes_load(tcp), from->fixed_from.lanes);
 	options = sw_lanes_pick(end, layout->from.lanes) | layout->constant.lanes;
 	SW_PLAIN_STORE(out, client_port, fixed);
 	SW_PLAIN_STORE(out, tsval, options);
 	SW_PLAIN_STORE(out, vlan, from->what);
-	sw_plain_places(out, l4, (uint32_t)there - (uint32_t)header, (uint32_t)there + l4);
+	sw_plain_places(out, l4, (uint32_t)payload, (uint32_t)there + l4);
 	if (header == SW_PLAIN_HEADER_LINUX_SYN) {
 		if (sw_unlikely(sw_load_be16(tcp + 20) != SW_MSS_OF_4 || tcp[39] > SW_WINDOW_SCALE_MAX))
-			return false;
+			return SW_PLAIN_NOT;
 		out->mss = sw_load_be16(tcp + 22);
 	}
-	return true;
+	return SW_PLAIN_TCP;
 }
 
 /* ---- all others ------------------------------------------------------------------------------------------------- */
@@ -255,7 +257,7 @@ static inline bool sw_plain_protocol_matters(uint8_t protocol)
 	return protocol < 64 && matters >> protocol & 1;
 }
 
-static inline bool sw_plain_other(bool is_ipv6, uint8_t protocol, uint32_t ip_bytes, size_t side,
+static inline enum sw_plain sw_plain_other(bool is_ipv6, uint8_t protocol, uint32_t ip_bytes, size_t side,
 	struct sw_packet *out)
 {
 	static const union sw_lanes_constant no_options = {{[10] = (uint8_t)SW_WINDOW_SCALE_NONE}};
@@ -270,7 +272,7 @@ static inline bool sw_plain_other(bool is_ipv6, uint8_t protocol, uint32_t ip_by
 	SW_PLAIN_STORE(out, vlan, what[is_ipv6][side]);
 	out->protocol = protocol;
 	sw_plain_places(out, is_ipv6 ? SW_PLAIN_L4_IPV6 : SW_PLAIN_L4_IPV4, 0, SW_PLAIN_L3 + ip_bytes);
-	return true;
+	return SW_PLAIN_OTHER;
 }
 
 /* ---- IP --------------------------------------------------------------------------------------------------------- */
@@ -303,24 +305,24 @@ static inline sw_lanes sw_plain_wrong_ipv4(sw_lanes head, sw_lanes tail)
 	return sw_lanes_outside((head & head_mask.lanes) | sw_lanes_pick(tail, tail_from.lanes), &bias, &limit);
 }
 
-static inline bool sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
+static inline enum sw_plain sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
 {
 	const sw_lanes tail = sw_lanes_load(frame + SW_PLAIN_TAIL);
 	const uint32_t total = sw_load_be16(frame + 16);
 	const uint8_t protocol = frame[23];
 
 	if (sw_unlikely(total > bytes - SW_PLAIN_L3))
-		return false;
+		return SW_PLAIN_NOT;
 	if (sw_likely(protocol == SW_PROTO_TCP)) {
 		const sw_lanes wrong = sw_plain_wrong_ipv4(sw_lanes_load(frame), tail);
 
 		if (sw_unlikely(memcmp(frame + 26, frame + 30, 4) == 0))
-			return false;
+			return SW_PLAIN_NOT;
 		sw_plain_addresses_ipv4(out, tail, side);
 		return sw_plain_tcp(frame, SW_PLAIN_L4_IPV4, (int32_t)total - SW_IPV4_BYTES, wrong, side, out);
 	}
 	if (frame[14] != 0x45 || total < SW_IPV4_BYTES || sw_plain_protocol_matters(protocol))
-		return false;
+		return SW_PLAIN_NOT;
 	sw_plain_addresses_ipv4(out, tail, side);
 	return sw_plain_other(false, protocol, total, side, out);
 }
@@ -350,39 +352,41 @@ static inline sw_lanes sw_plain_wrong_ipv6(const uint8_t *frame)
 	return sw_lanes_outside(seen, &bias, &limit);
 }
 
-static inline bool sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
+static inline enum sw_plain sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
 {
 	const sw_lanes source = sw_lanes_load(frame + 22), destination = sw_lanes_load(frame + 38);
 	const uint32_t payload = sw_load_be16(frame + 18);
 	const uint8_t protocol = frame[20];
 
 	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes))
-		return false;
+		return SW_PLAIN_NOT;
 	if (sw_likely(protocol == SW_PROTO_TCP)) {
 		if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV6 || sw_lanes_are_zero(source ^ destination)))
-			return false;
+			return SW_PLAIN_NOT;
 		sw_plain_addresses(out, source, destination, side);
 		return sw_plain_tcp(frame, SW_PLAIN_L4_IPV6, (int32_t)payload, sw_plain_wrong_ipv6(frame), side, out);
 	}
 	if (frame[14] >> 4 != 6 || frame[22] == 0 || frame[38] == 0 || sw_plain_protocol_matters(protocol))
-		return false;
+		return SW_PLAIN_NOT;
 	sw_plain_addresses(out, source, destination, side);
 	return sw_plain_other(true, protocol, SW_IPV6_BYTES + payload, side, out);
 }
 
 /*
- * True: `out` is, in every byte, what sw_frame_parse() would make of the frame. False: the frame is not plain, `out` is
- * anything, and sw_frame_parse() has to be asked. Never reads past frame[bytes - 1].
+ * SW_PLAIN_TCP, SW_PLAIN_OTHER: `out` is, in every byte, what sw_frame_parse() would make of the frame - unless it is TCP
+ * with impossible flags or a port of 0, which are left to be found for a whole burst at once: sw_frame_parse() is then to
+ * be asked. SW_PLAIN_NOT: the frame is not plain, `out` is anything, and likewise. Never reads past frame[bytes - 1].
  */
-static inline bool sw_frame_parse_plain(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
+static inline enum sw_plain sw_frame_look_plain(const uint8_t *frame, uint32_t bytes, enum sw_side side,
+	struct sw_packet *out)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ /* numbers are written in groups */
 	uint16_t type;
 
 	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV4))
-		return false;
+		return SW_PLAIN_NOT;
 	if (sw_unlikely(bytes > UINT16_MAX)) /* by itself: gone where `bytes` has 16 bits */
-		return false;
+		return SW_PLAIN_NOT;
 	type = sw_load_be16(frame + SW_PLAIN_L3 - 2);
 	if (sw_likely(type == SW_ETHERTYPE_IPV4))
 		return sw_plain_ipv4(frame, bytes, side, out);
@@ -391,7 +395,16 @@ static inline bool sw_frame_parse_plain(const uint8_t *frame, uint32_t bytes, en
 #else
 	(void)frame, (void)bytes, (void)side, (void)out;
 #endif
-	return false;
+	return SW_PLAIN_NOT;
+}
+
+/* The same for a single frame: true where sw_frame_parse() need not be asked. */
+static inline bool sw_frame_parse_plain(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
+{
+	const enum sw_plain plain = sw_frame_look_plain(frame, bytes, side, out);
+
+	return plain == SW_PLAIN_OTHER || (plain == SW_PLAIN_TCP && sw_tcp_flags_possible(out->tcp_flags) &&
+		out->client_port != 0 && out->server_port != 0);
 }
 
 #endif

@@ -78,38 +78,36 @@ static inline void look_up(struct lookups *l, const struct sw_packet *p, unsigne
 	l->packets[l->count++] = 1u << i;
 }
 
-/* Returns the set of those that are malformed but show their ports. */
-static uint32_t gather(struct sw_worker *w, struct sw_burst *b, struct lookups *l)
+/* ICMP errors, fragments, what is malformed. Returns the set of those that show a server and its port. */
+static uint32_t classify_odd(struct sw_worker *w, struct sw_burst *b, uint32_t packets, uint32_t *malformed)
 {
-	uint32_t malformed = 0;
+	uint32_t showing = 0;
 
-	l->count = 0;
-	for (unsigned int i = 0; i < b->count; i++) {
+	for (unsigned int i; sw_next(&packets, &i);) {
 		const struct sw_packet *p = &b->packets[i];
-		if (likely(p->kind == SW_PACKET_TCP)) {
-			b->syns |= (uint32_t)(b->side == SW_OUTSIDE && sw_handshake_of(p) == SW_TCP_SYN) << i;
-			look_up(l, p, i);
-		} else if (p->kind == SW_PACKET_OTHER) {
-			sw_decide(b, i, SW_FORWARD);
-		} else if (p->kind == SW_PACKET_ICMP_ERROR) {
-			look_up(l, p, i);
-		} else if (p->kind == SW_PACKET_MALFORMED && p->server_port != 0) {
-			malformed |= 1u << i;
-			look_up(l, p, i);
+		const bool is_malformed = p->kind == SW_PACKET_MALFORMED;
+		if (p->kind == SW_PACKET_ICMP_ERROR || (is_malformed && p->server_port != 0)) {
+			showing |= 1u << i;
+			*malformed |= (uint32_t)is_malformed << i;
 		} else {
 			classify_by_address(w, b, i);
 		}
 	}
-	if (l->count)
-		sw_service_table_lookup_burst(w->policy->services, l->servers, l->ports, l->count, l->services);
-	return malformed;
+	return showing;
 }
 
-static void forward_all(struct sw_burst *b, uint32_t packets)
+static void look_up_all(struct sw_worker *w, struct sw_burst *b, uint32_t packets, struct lookups *l)
 {
-	b->pending &= ~packets;
-	for (unsigned int i; sw_next(&packets, &i);)
-		b->verdicts[i] = SW_FORWARD;
+	l->count = 0;
+	if (b->one_server && packets) {
+		look_up(l, &b->packets[__builtin_ctz(packets)], 0);
+		l->packets[0] = packets;
+	} else {
+		for (unsigned int i; sw_next(&packets, &i);)
+			look_up(l, &b->packets[i], i);
+	}
+	if (l->count)
+		sw_service_table_lookup_burst(w->policy->services, l->servers, l->ports, l->count, l->services);
 }
 
 /* Those that are another worker's go to it, and out of the set. */
@@ -150,55 +148,74 @@ static __attribute__((noinline)) uint32_t find_wrong_sums(struct sw_burst *b, ui
 	return wrong;
 }
 
-/* The box's own counters were moved where the packet arrived. Returns the set of those with wrong sums. */
-static uint32_t count_received(struct sw_worker *w, struct sw_burst *b, uint32_t slot, uint32_t packets)
+static uint64_t bytes_of(const struct sw_burst *b, uint32_t packets)
 {
-	struct sw_counters *c = &w->services[slot];
-	uint64_t bytes = 0, flags = 0;
-	uint32_t set = packets;
+	uint64_t bytes = 0;
 
-	for (unsigned int i; sw_next(&set, &i);) {
+	if (packets == sw_burst_all(b))
+		return b->bytes;
+	for (unsigned int i; sw_next(&packets, &i);)
 		bytes += b->mbufs[i]->pkt_len;
-		flags |= b->mbufs[i]->ol_flags;
-	}
-	const uint32_t wrong = unlikely(flags & SUMS_IN_DOUBT) ? find_wrong_sums(b, packets) : 0;
-	c->count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
-	c->count[SW_COUNT_RX_BYTES] += bytes;
-	const unsigned int syns = (unsigned int)__builtin_popcount(packets & b->syns);
-	if (syns)
-		sw_count_many(w, slot, SW_COUNT_SYN_RECEIVED, syns);
-	return wrong;
+	return bytes;
 }
 
-/* Likewise. */
-static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
+/* The box's own counters were moved where the packet arrived. */
+static void count_received(struct sw_worker *w, struct sw_burst *b, uint32_t slot, uint32_t packets)
 {
-	const uint32_t slot = w->policy->service[service].slot;
-	uint32_t set = packets;
+	struct sw_counters *c = &w->services[slot];
+	const unsigned int syns = (unsigned int)__builtin_popcount(packets & b->syns);
 
-	for (unsigned int i; sw_next(&set, &i);) {
+	c->count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
+	c->count[SW_COUNT_RX_BYTES] += bytes_of(b, packets);
+	if (syns)
+		sw_count_many(w, slot, SW_COUNT_SYN_RECEIVED, syns);
+}
+
+static inline void set_service(struct sw_burst *b, uint32_t packets, uint32_t service, uint32_t slot)
+{
+	if (packets == sw_burst_all(b)) {
+		sw_fill(b->services, service);
+		sw_fill(b->slots, slot);
+		return;
+	}
+	for (unsigned int i; sw_next(&packets, &i);) {
 		b->services[i] = service;
 		b->slots[i] = slot;
 	}
+}
+
+/* Returns the set of those whose sums are wrong. */
+static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
+{
+	const uint32_t slot = w->policy->service[service].slot;
+	uint32_t wrong = 0;
+
+	set_service(b, packets, service, slot);
 	if (foreign)
 		packets = keep_own(w, b, packets);
-	return count_received(w, b, slot, packets);
+	if (unlikely(b->ol_flags & SUMS_IN_DOUBT))
+		wrong = find_wrong_sums(b, packets);
+	count_received(w, b, slot, packets);
+	return wrong;
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
+	const uint32_t odd = b->pending & ~b->tcp & ~b->others;
+	uint32_t unprotected = b->others, asking = b->tcp, bad = 0;
 	struct lookups l;
-	uint32_t bad = gather(w, b, &l);
 
+	if (unlikely(odd))
+		asking |= classify_odd(w, b, odd, &bad);
+	look_up_all(w, b, asking, &l);
 	for (unsigned int k = 0; k < l.count; k++) {
-		if (l.services[k] == SW_NONE) {
-			bad &= ~l.packets[k];
-			forward_all(b, l.packets[k]);
-		} else {
+		if (l.services[k] == SW_NONE)
+			unprotected |= l.packets[k];
+		else
 			bad |= assign(w, b, l.services[k], l.packets[k], foreign);
-		}
 	}
+	sw_decide_all(b, unprotected, SW_FORWARD);
 	bad &= b->pending;
 	for (unsigned int i; sw_next(&bad, &i);)
 		drop_if_guarded(w, b, i, sw_service_of(w, b, i)->mode, b->packets[i].reason);

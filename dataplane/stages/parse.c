@@ -1,22 +1,160 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Stage 1: every frame of the burst to a struct sw_packet. */
+/*
+ * Stage 1: every frame of the burst to a struct sw_packet, and the burst to sets of packets. What goes for a whole burst
+ * is found in the same pass.
+ */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
 #include <rte_prefetch.h>
 
 #include "../core/frame_plain.h"
 
-void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
+/* What is seen of a burst while its frames are looked at. */
+struct seen {
+	uint32_t others, odd;      /* SW_PACKET_OTHER; neither that nor TCP */
+	uint8_t flags[SW_BURST];   /* of TCP; of all the rest some that TCP may have */
+	/* Of all but `others`: */
+	sw_lanes any_server, all_servers; /* bits of the servers' addresses that one has, that all have */
+	sw_lanes any_ports, all_ports;    /* likewise, from client_port on */
+	sw_lanes least;                   /* of the lanes of 16 bits from there on */
+};
+
+/* The lines of the frames are asked for before any is looked at. */
+static inline void reach(struct sw_burst *b)
 {
-	const enum sw_side side = b->side; /* nothing that is written here could change it */
-	(void)w;
-	for (unsigned int i = 0; i < b->count; i++)
-		rte_prefetch0(sw_frame_of(b->mbufs[i]));
+	uint64_t bytes = 0, flags = 0;
+
 	for (unsigned int i = 0; i < b->count; i++) {
-		struct rte_mbuf *m = b->mbufs[i];
+		const struct rte_mbuf *m = b->mbufs[i];
+		rte_prefetch0(rte_pktmbuf_mtod(m, const uint8_t *));
+		bytes += m->pkt_len;
+		flags |= m->ol_flags;
+	}
+	b->bytes = bytes;
+	b->ol_flags = flags;
+}
+
+static void ask_complete_parser(struct sw_burst *b, unsigned int i, struct seen *s)
+{
+	struct sw_packet *p = &b->packets[i];
+
+	sw_frame_parse(sw_frame_of(b->mbufs[i]), b->mbufs[i]->data_len, b->side, p);
+	s->flags[i] = p->kind == SW_PACKET_TCP ? p->tcp_flags : SW_TCP_ACK;
+	s->others |= (uint32_t)(p->kind == SW_PACKET_OTHER) << i;
+	s->odd |= (uint32_t)(p->kind != SW_PACKET_OTHER && p->kind != SW_PACKET_TCP) << i;
+}
+
+static inline void compare(struct seen *s, const struct sw_packet *p)
+{
+	const sw_lanes server = sw_lanes_load(p->server.bytes), ports = sw_lanes_load((const uint8_t *)&p->client_port);
+
+	s->any_server |= server;
+	s->all_servers &= server;
+	s->any_ports |= ports;
+	s->all_ports &= ports;
+	s->least = (sw_lanes)_mm_min_epu16((__m128i)s->least, (__m128i)ports);
+}
+
+static inline __m128i load_half(const uint8_t bytes[SW_BURST], unsigned int half)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)bytes + half);
+}
+
+/* The set of those with flags that no segment has: sw_tcp_flags_possible(), by FIN, SYN, RST, and ACK in place of PSH. */
+static inline uint32_t impossible(const uint8_t flags[SW_BURST])
+{
+	const __m128i impossible_flags = _mm_set_epi8(-1, -1, 0, 0, -1, 0, 0, 0, -1, -1, 0, 0, -1, 0, -1, -1);
+	uint32_t set = 0;
+
+	for (unsigned int half = 0; half < 2; half++) {
+		const __m128i all = load_half(flags, half);
+		const __m128i without_ack = _mm_and_si128(all, _mm_set1_epi8(SW_TCP_FIN | SW_TCP_SYN | SW_TCP_RST));
+		const __m128i ack = _mm_and_si128(_mm_srli_epi16(all, 1), _mm_set1_epi8(SW_TCP_ACK >> 1));
+		const __m128i found = _mm_shuffle_epi8(impossible_flags, _mm_or_si128(without_ack, ack));
+		set |= (uint32_t)_mm_movemask_epi8(found) << 16 * half;
+	}
+	return set;
+}
+
+static inline uint32_t first_syns(const uint8_t flags[SW_BURST])
+{
+	uint32_t set = 0;
+
+	for (unsigned int half = 0; half < 2; half++) {
+		const __m128i handshake = _mm_and_si128(load_half(flags, half),
+			_mm_set1_epi8(SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST));
+		set |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(handshake, _mm_set1_epi8(SW_TCP_SYN))) << 16 * half;
+	}
+	return set;
+}
+
+_Static_assert(offsetof(struct sw_packet, server_port) == offsetof(struct sw_packet, client_port) + 2, "lanes 0, 1");
+
+static inline bool has_zero_port(sw_lanes least)
+{
+	return _mm_extract_epi16((__m128i)least, 0) == 0 || _mm_extract_epi16((__m128i)least, 1) == 0;
+}
+
+static inline bool have_one_server(const struct seen *s)
+{
+	return sw_lanes_are_zero(s->any_server ^ s->all_servers) &&
+		_mm_extract_epi16((__m128i)(s->any_ports ^ s->all_ports), 1) == 0;
+}
+
+/* What sw_frame_look_plain() leaves open of TCP. */
+static inline void finish_look(struct sw_burst *b, struct seen *s)
+{
+	const uint32_t tcp = b->pending & ~(s->others | s->odd);
+	uint32_t bad = tcp & impossible(s->flags), set = tcp;
+
+	if (unlikely(has_zero_port(s->least)))
+		for (unsigned int i; sw_next(&set, &i);)
+			bad |= (uint32_t)(b->packets[i].client_port == 0 || b->packets[i].server_port == 0) << i;
+	for (unsigned int i; unlikely(sw_next(&bad, &i));)
+		ask_complete_parser(b, i, s);
+}
+
+static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
+{
+	const sw_lanes none = {0};
+	struct sw_packet *p = b->packets;
+	struct seen s;
+
+	s.others = s.odd = 0;
+	s.any_server = s.any_ports = none;
+	s.all_servers = s.all_ports = s.least = ~none;
+
+	for (unsigned int i = 0; i < b->count; i++, p++) {
+		const struct rte_mbuf *m = b->mbufs[i];
 		/* Ports are set up without scatter; should a driver chain buffers all the same, what does not fit the first
 		 * counts as cut off. */
-		if (!sw_frame_parse_plain(sw_frame_of(m), m->data_len, side, &b->packets[i]))
-			sw_frame_parse(sw_frame_of(m), m->data_len, side, &b->packets[i]);
+		const enum sw_plain plain = sw_frame_look_plain(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, side, p);
+		if (likely(plain == SW_PLAIN_TCP)) {
+			s.flags[i] = p->tcp_flags;
+			compare(&s, p);
+		} else if (plain == SW_PLAIN_OTHER) {
+			s.flags[i] = SW_TCP_ACK;
+			s.others |= 1u << i;
+		} else {
+			ask_complete_parser(b, i, &s);
+			if (p->kind != SW_PACKET_OTHER)
+				compare(&s, p);
+		}
 	}
+	finish_look(b, &s);
+	b->others = s.others;
+	b->tcp = b->pending & ~(s.others | s.odd);
+	b->syns = side == SW_OUTSIDE ? b->tcp & first_syns(s.flags) : 0;
+	b->one_server = have_one_server(&s);
+}
+
+void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
+{
+	(void)w;
+	reach(b);
+	if (b->side == SW_OUTSIDE) /* compiled for each */
+		parse_all(b, SW_OUTSIDE);
+	else
+		parse_all(b, SW_INSIDE);
 }

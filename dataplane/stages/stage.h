@@ -20,9 +20,14 @@ struct sw_burst {
 	unsigned int link;
 	enum sw_side side;
 	uint32_t pending;               /* bit i: packet i is SW_PENDING; kept by sw_decide() */
+	uint32_t others;                /* bit i: SW_PACKET_OTHER */
+	uint32_t tcp;                   /* bit i: SW_PACKET_TCP */
 	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
+	bool one_server;                /* all packets but `others` name the same server and port */
+	uint64_t bytes;                 /* as received, of all packets */
+	uint64_t ol_flags;              /* those that any packet was received with */
 	uint8_t verdicts[SW_BURST];     /* enum sw_verdict */
 	uint8_t reasons[SW_BURST];      /* enum sw_drop_reason, SW_DROP */
 	uint32_t services[SW_BURST];    /* index into policy->service; SW_NONE: not protected */
@@ -103,6 +108,13 @@ static inline void sw_fill(uint32_t values[SW_BURST], uint32_t value)
 	_mm_storeu_si128(to + 7, four);
 }
 
+/* The set of all packets. */
+static inline uint32_t sw_burst_all(const struct sw_burst *b)
+{
+	_Static_assert(SW_BURST == 32, "a bit for each packet");
+	return (uint32_t)((1ull << b->count) - 1);
+}
+
 /* Takes the lowest packet out of a set of them: for (unsigned int i; sw_next(&set, &i);). */
 static inline bool sw_next(uint32_t *set, unsigned int *i)
 {
@@ -119,10 +131,42 @@ static inline void sw_decide(struct sw_burst *b, unsigned int i, enum sw_verdict
 	b->pending &= ~(1u << i);
 }
 
+/* For each bit of a word a byte of ones or zeros. */
+static inline __m128i sw_spread(uint32_t set)
+{
+	const __m128i bits = _mm_set1_epi64x((long long)0x8040201008040201ull);
+	const __m128i bytes = _mm_shuffle_epi8(_mm_cvtsi32_si128((int)set),
+		_mm_set_epi8(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0));
+
+	return _mm_cmpeq_epi8(_mm_and_si128(bytes, bits), bits);
+}
+
+static inline void sw_set_bytes(uint8_t bytes[SW_BURST], uint32_t set, uint8_t value)
+{
+	const __m128i values = _mm_set1_epi8((char)value);
+	__m128i *at = (__m128i *)(void *)bytes;
+
+	_mm_storeu_si128(at, _mm_blendv_epi8(_mm_loadu_si128(at), values, sw_spread(set)));
+	_mm_storeu_si128(at + 1, _mm_blendv_epi8(_mm_loadu_si128(at + 1), values, sw_spread(set >> 16)));
+}
+
+/* sw_decide() about a set of packets. */
+static inline void sw_decide_all(struct sw_burst *b, uint32_t set, enum sw_verdict verdict)
+{
+	sw_set_bytes(b->verdicts, set, (uint8_t)verdict);
+	b->pending &= ~set;
+}
+
 static inline void sw_drop(struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
 {
 	sw_decide(b, i, SW_DROP);
 	b->reasons[i] = (uint8_t)reason;
+}
+
+static inline void sw_drop_all(struct sw_burst *b, uint32_t set, enum sw_drop_reason reason)
+{
+	sw_decide_all(b, set, SW_DROP);
+	sw_set_bytes(b->reasons, set, (uint8_t)reason);
 }
 
 static inline const struct sw_service_profile *sw_service_of(const struct sw_worker *w, const struct sw_burst *b,

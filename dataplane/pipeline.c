@@ -146,20 +146,20 @@ static void explain_levels(struct sw_worker *w, struct sw_explain *e, const stru
 
 static void explain(struct sw_worker *w, const struct sw_request *q, struct sw_explain *e)
 {
-	const uint32_t class = sw_prefix_table_lookup(w->policy->sources, &q->address);
-	const struct sw_source_class *c = sw_prefix_table_class_now(w->policy->sources, class,
+	const uint32_t found = sw_prefix_table_find(w->policy->sources, &q->address);
+	const struct sw_source_class c = sw_prefix_table_class_now(w->policy->sources, found,
 		atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed));
 	const uint32_t service = q->service_slot < w->policy->slot_count ? w->policy->service_by_slot[q->service_slot] : SW_NONE;
 	const struct sw_source_record *record = sw_source_find(w, &q->address, q->service_slot);
 
-	*e = (struct sw_explain){.rule = c->kind, .entry = c->entry, .group = SW_NONE, .worker = w->id};
+	*e = (struct sw_explain){.rule = c.kind, .entry = c.entry, .group = SW_NONE, .worker = w->id};
 	if (record != NULL) {
 		e->record = *record;
 		e->has_record = 1;
 		e->proof = record->proof;
 	}
-	if (c->group != SW_NONE) {
-		const uint32_t slot = e->group = w->policy->group[c->group].slot;
+	if (c.group != SW_NONE) {
+		const uint32_t slot = e->group = w->policy->group[c.group].slot;
 		e->in_group.syn = fill_of(w, &w->group_shares[slot].syn, w->group_budgets[slot].syn_tat);
 		e->in_group.conn = fill_of(w, &w->group_shares[slot].conn, w->group_budgets[slot].conn_tat);
 		e->in_group.concurrent = w->group_budgets[slot].concurrent;

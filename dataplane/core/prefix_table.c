@@ -134,6 +134,15 @@ static uint32_t class_around(struct nesting *nesting, const struct sw_prefix *pr
 	return nesting->depth ? nesting->around[nesting->depth - 1].class : SW_SOURCE_CLASS_NONE;
 }
 
+/* What stands in the trie. */
+static uint32_t found_as(const struct sw_source_class *class, uint32_t number)
+{
+	_Static_assert(SW_SOURCE_DENIED < SW_TRIE_NODE, "a value of the trie");
+	if (class->kind == SW_RULE_DENY && class->group == SW_NONE && class->entry < SW_SOURCE_DENIED)
+		return SW_SOURCE_DENIED | class->entry;
+	return number;
+}
+
 /* One distinct prefix after the other, with the class that holds below it. */
 static int classify(struct classes *c, const struct sw_prefix_rule *rules, uint32_t count,
     struct sw_trie_prefix *prefixes, uint32_t *prefix_count)
@@ -151,7 +160,8 @@ static int classify(struct classes *c, const struct sw_prefix_rule *rules, uint3
 		number = class_around(nesting, prefix);
 		error = combine(c, rules + first, end - first, &number);
 		nesting->around[nesting->depth++] = (struct enclosing){.prefix = *prefix, .class = number};
-		prefixes[(*prefix_count)++] = (struct sw_trie_prefix){.prefix = *prefix, .value = number};
+		prefixes[(*prefix_count)++] = (struct sw_trie_prefix){
+		    .prefix = *prefix, .value = found_as(&c->list[number], number)};
 	}
 	return error;
 }

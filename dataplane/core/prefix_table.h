@@ -18,6 +18,12 @@
 
 enum { SW_SOURCE_CLASS_NONE = 0 }; /* class 0 always exists: no rule, no group */
 
+/*
+ * What the table finds about an address: a class number, or this | the entry number of a deny rule whose class would say
+ * nothing else, so that nobody has to read one.
+ */
+#define SW_SOURCE_DENIED 0x40000000u
+
 struct sw_source_class {
 	uint64_t until_unix_ns; /* BLOCK: ends then; 0: never */
 	uint32_t entry;   /* entry number (its counter) of the rule that decides; SW_NONE when kind is SW_RULE_KINDS */
@@ -28,7 +34,7 @@ struct sw_source_class {
 };
 
 struct sw_prefix_table {
-	struct sw_prefix_trie trie;            /* values: class numbers */
+	struct sw_prefix_trie trie;            /* values: class numbers, or SW_SOURCE_DENIED | an entry number */
 	const struct sw_source_class *classes; /* [class_count] */
 	uint32_t class_count;
 	size_t memory_bytes;
@@ -49,33 +55,54 @@ static inline size_t sw_prefix_table_bytes(const struct sw_prefix_table *table)
 	return table->memory_bytes;
 }
 
-/* The class number of one address. For a burst use the function below: it hides the cache misses. */
-static inline uint32_t sw_prefix_table_lookup(const struct sw_prefix_table *table, const struct sw_address *address)
+/* For a burst use the function below: it hides the cache misses. */
+static inline uint32_t sw_prefix_table_find(const struct sw_prefix_table *table, const struct sw_address *address)
 {
 	return sw_prefix_trie_lookup(&table->trie, address);
 }
 
-/* class_out[i]: class number of *addresses[i]. count: at most SW_BURST. */
-static inline void sw_prefix_table_lookup_burst(const struct sw_prefix_table *table,
-    const struct sw_address *const *addresses, unsigned int count, uint32_t *class_out)
+/* found[i]: about *addresses[i]. count: at most SW_BURST. */
+static inline void sw_prefix_table_find_burst(const struct sw_prefix_table *table,
+    const struct sw_address *const *addresses, unsigned int count, uint32_t *found)
 {
-	sw_prefix_trie_lookup_burst(&table->trie, addresses, count, class_out);
+	sw_prefix_trie_lookup_burst(&table->trie, addresses, count, found);
 }
 
-/* `number`: from a lookup in the same table. Never NULL. */
+/* For the sake of its group: the class number of one address. Denials that say nothing else have none. */
+static inline uint32_t sw_prefix_table_lookup(const struct sw_prefix_table *table, const struct sw_address *address)
+{
+	const uint32_t found = sw_prefix_table_find(table, address);
+	return found & SW_SOURCE_DENIED ? SW_SOURCE_CLASS_NONE : found;
+}
+
+/* `number`: a class number of the same table. Never NULL. */
 static inline const struct sw_source_class *sw_prefix_table_class(const struct sw_prefix_table *table, uint32_t number)
 {
 	return &table->classes[number];
 }
 
-/* The class as it stands at `now_unix_ns`: steps over blocks that have ended. */
-static inline const struct sw_source_class *sw_prefix_table_class_now(
-    const struct sw_prefix_table *table, uint32_t number, uint64_t now_unix_ns)
+static inline void sw_prefix_table_prefetch(const struct sw_prefix_table *table, uint32_t found)
 {
-	const struct sw_source_class *class = &table->classes[number];
+	if (!(found & SW_SOURCE_DENIED))
+		__builtin_prefetch(&table->classes[found]);
+}
+
+static inline uint32_t sw_prefix_table_entry(const struct sw_prefix_table *table, uint32_t found)
+{
+	return found & SW_SOURCE_DENIED ? found & ~SW_SOURCE_DENIED : table->classes[found].entry;
+}
+
+/* What was found, as it stands at `now_unix_ns`: steps over blocks that have ended. */
+static inline struct sw_source_class sw_prefix_table_class_now(
+    const struct sw_prefix_table *table, uint32_t found, uint64_t now_unix_ns)
+{
+	if (found & SW_SOURCE_DENIED)
+		return (struct sw_source_class){
+		    .entry = found & ~SW_SOURCE_DENIED, .group = SW_NONE, .beneath = SW_NONE, .kind = SW_RULE_DENY};
+	const struct sw_source_class *class = &table->classes[found];
 	while (class->beneath != SW_NONE && now_unix_ns >= class->until_unix_ns)
 		class = &table->classes[class->beneath];
-	return class;
+	return *class;
 }
 
 #endif

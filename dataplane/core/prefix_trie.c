@@ -6,142 +6,91 @@
 
 #include "allocator.h"
 
-enum { SLOTS = 1 << SW_TRIE_STRIDE, LANES = 32, LINE = 64 };
+enum { SLOTS = 1 << SW_TRIE_STRIDE, LINE = 64 };
 
 /* ---- lookup of a burst ------------------------------------------------------------------------------------------ */
 
-/*
- * A lookup that the root did not decide. The key is left-aligned and inverted: its first six bits are then 63 - slot,
- * which is what sw_trie_step() shifts by.
- */
-struct lane {
-	uint64_t high, low; /* low: IPv6 only */
-	uint32_t node;      /* and SW_TRIE_NODE or SW_TRIE_OUTSIDE */
-	uint32_t index;
-};
-
-/* A leaf outside its node is prefetched and read when all lanes have come to their end. */
-struct late_leaf {
-	const uint32_t *leaf;
-	uint32_t index;
-};
-
+/* Addresses on their way, by index: they stand at the same depth, and what their values name are nodes. */
 struct walk {
-	struct lane lanes[LANES]; /* those on their way, the first `count` */
-	struct late_leaf late[LANES];
-	unsigned int count, late_count;
+	uint8_t lanes[SW_TRIE_LANES];
+	unsigned int count;
+	uint8_t late[SW_TRIE_LANES]; /* at a leaf outside its node: prefetched, and read when all have come to their end */
+	unsigned int late_count;
 };
 
-static inline const struct sw_trie_node *node_of(const struct sw_prefix_trie *trie, uint32_t at)
+/* 63 - the slot that the 6 bits at `depth` of an address name, which is what sw_trie_step() shifts by. */
+static inline unsigned int shift_at(const struct sw_address *address, unsigned int depth)
 {
-	return &trie->nodes[at & ~SW_TRIE_NODE];
-}
+	const unsigned int from = depth / 8 < 8 ? depth / 8 : 8;
+	uint64_t bits;
 
-static inline void shift_key(struct lane *lane, unsigned int bits, bool is_ipv6)
-{
-	lane->high <<= bits;
-	if (is_ipv6) {
-		lane->high |= lane->low >> (64 - bits);
-		lane->low <<= bits;
-	}
+	memcpy(&bits, address->bytes + from, 8);
+	return (unsigned int)(~__builtin_bswap64(bits) << (depth - from * 8) >> 58);
 }
 
 /* sw_trie_step() for all lanes. Those that go on move up to the front. */
-static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w, uint32_t *values, bool is_ipv6)
+static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
+    const struct sw_address *const *addresses, uint32_t *values, unsigned int depth)
 {
+	const struct sw_trie_node *nodes = trie->nodes;
 	unsigned int left = 0;
 
-	for (unsigned int i = 0; i < w->count; i++) {
-		struct lane lane = w->lanes[i];
-		const struct sw_trie_node *node = node_of(trie, lane.node);
-		const unsigned int shift = (unsigned int)(lane.high >> 58);
+	for (unsigned int k = 0; k < w->count; k++) {
+		const uint8_t lane = w->lanes[k];
+		const struct sw_trie_node *node = &nodes[values[lane] & ~SW_TRIE_NODE];
+		const unsigned int shift = shift_at(addresses[lane], depth);
 		const uint64_t children = node->children << shift;
 		if (children >> 63) {
-			lane.node = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
-			__builtin_prefetch(node_of(trie, lane.node));
-			shift_key(&lane, SW_TRIE_STRIDE, is_ipv6);
+			const uint32_t child = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
+			values[lane] = child;
+			__builtin_prefetch(&nodes[child & ~SW_TRIE_NODE]);
 			w->lanes[left++] = lane;
 			continue;
 		}
 		const unsigned int run = (unsigned int)__builtin_popcountll(node->runs << shift) - 1;
 		if (!(node->child_base & SW_TRIE_OUTSIDE)) {
-			values[lane.index] = node->values[run];
+			values[lane] = node->values[run];
 			continue;
 		}
-		const struct late_leaf late = {.leaf = &trie->leaves[node->values[0] + run], .index = lane.index};
-		__builtin_prefetch(late.leaf);
-		w->late[w->late_count++] = late;
+		values[lane] = node->values[0] + run;
+		__builtin_prefetch(&trie->leaves[values[lane]]);
+		w->late[w->late_count++] = lane;
 	}
 	w->count = left;
 }
 
-/* `node`: from a slot of the root. */
-static inline void enter_node(const struct sw_prefix_trie *trie, struct walk *w, const struct sw_address *address,
-    unsigned int index, uint32_t node, bool is_ipv6)
+void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
+    const struct sw_address *const *addresses, uint32_t set, uint32_t *values)
 {
-	struct lane *lane = &w->lanes[w->count++];
+	unsigned int depth = trie->roots[family].bits + (family == SW_TRIE_IPV4 ? SW_IPV4_MAPPED_BITS : 0);
+	struct walk w;
 
-	__builtin_prefetch(node_of(trie, node));
-	lane->index = index;
-	lane->node = node;
-	memcpy(&lane->high, address->bytes + (is_ipv6 ? 0 : 8), 8);
-	lane->high = ~__builtin_bswap64(lane->high);
-	if (is_ipv6) {
-		memcpy(&lane->low, address->bytes + 8, 8);
-		lane->low = ~__builtin_bswap64(lane->low);
-	}
-	shift_key(lane, trie->roots[is_ipv6 ? SW_TRIE_IPV6 : SW_TRIE_IPV4].bits + (is_ipv6 ? 0 : 32), is_ipv6);
+	w.count = w.late_count = 0;
+	for (; set; set &= set - 1)
+		w.lanes[w.count++] = (uint8_t)__builtin_ctz(set);
+	for (; w.count; depth += SW_TRIE_STRIDE)
+		step_lanes(trie, &w, addresses, values, depth);
+	for (unsigned int k = 0; k < w.late_count; k++)
+		values[w.late[k]] = trie->leaves[values[w.late[k]]];
 }
 
-static inline void walk_nodes(const struct sw_prefix_trie *trie, struct walk *w, uint32_t *values, bool is_ipv6)
-{
-	while (w->count)
-		step_lanes(trie, w, values, is_ipv6);
-	for (unsigned int k = 0; k < w->late_count; k++)
-		values[w->late[k].index] = *w->late[k].leaf;
-}
-
-/* slots[i]: of a root, prefetched. */
-static inline void find_slots(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
-    unsigned int count, const uint32_t **slots)
-{
-	const struct sw_trie_root ipv4 = trie->roots[SW_TRIE_IPV4], ipv6 = trie->roots[SW_TRIE_IPV6];
-
-	for (unsigned int i = 0; i < count; i++) {
-		uint64_t high, low;
-		memcpy(&high, addresses[i]->bytes, 8);
-		memcpy(&low, addresses[i]->bytes + 8, 8);
-		if (sw_trie_is_ipv4(high, low))
-			slots[i] = &ipv4.slots[__builtin_bswap32((uint32_t)(low >> 32)) >> ipv4.shift];
-		else
-			slots[i] = &ipv6.slots[__builtin_bswap32((uint32_t)high) >> ipv6.shift];
-		__builtin_prefetch(slots[i]);
-	}
-}
-
-/*
- * Most sources of a flood are in no list, so what every address pays for is its slot alone. A node is prefetched as
- * soon as its slot is there, while those of other lanes are still on their way.
- */
+/* Most addresses are in no list, so what each pays for is its slot of the root alone. */
 static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
     unsigned int count, uint32_t *values)
 {
-	const uint32_t *slots[LANES];
-	struct walk ipv4, ipv6;
+	uint32_t on_their_way[2] = {0, 0};
 
-	find_slots(trie, addresses, count, slots);
-	ipv4.count = ipv6.count = ipv4.late_count = ipv6.late_count = 0;
 	for (unsigned int i = 0; i < count; i++) {
-		values[i] = *slots[i];
+		const unsigned int family = sw_address_is_ipv4(addresses[i]) ? SW_TRIE_IPV4 : SW_TRIE_IPV6;
+		values[i] = sw_prefix_trie_root(trie, addresses[i], family);
 		if (!(values[i] & SW_TRIE_NODE))
 			continue;
-		if (slots[i] >= trie->roots[SW_TRIE_IPV6].slots) /* which lie behind those of IPv4 */
-			enter_node(trie, &ipv6, addresses[i], i, values[i], true);
-		else
-			enter_node(trie, &ipv4, addresses[i], i, values[i], false);
+		sw_prefix_trie_prefetch(trie, values[i]);
+		on_their_way[family] |= 1u << i;
 	}
-	walk_nodes(trie, &ipv4, values, false);
-	walk_nodes(trie, &ipv6, values, true);
+	for (unsigned int family = 0; family < 2; family++)
+		if (on_their_way[family])
+			sw_prefix_trie_walk(trie, family, addresses, on_their_way[family], values);
 }
 
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
@@ -155,8 +104,8 @@ void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct
 		values_out[0] = sw_prefix_trie_lookup(trie, addresses[0]);
 		return;
 	}
-	for (; count > LANES; count -= LANES, addresses += LANES, values_out += LANES)
-		lookup_lanes(trie, addresses, LANES, values_out);
+	for (; count > SW_TRIE_LANES; count -= SW_TRIE_LANES, addresses += SW_TRIE_LANES, values_out += SW_TRIE_LANES)
+		lookup_lanes(trie, addresses, SW_TRIE_LANES, values_out);
 	lookup_lanes(trie, addresses, count, values_out);
 }
 

@@ -25,7 +25,7 @@
 #define SW_TRIE_NODE    0x80000000u
 #define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
 
-enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
+enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_LANES = 32, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
 
 struct sw_trie_node {
 	uint64_t children, runs;
@@ -109,9 +109,32 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
 }
 
 /*
- * values_out[i]: value of *addresses[i]; any count. Those that the root does not decide walk in step and each
- * prefetches its next node, so that the misses of a burst overlap.
+ * What the root says of one address, whose family is known: a value, or SW_TRIE_NODE | where sw_prefix_trie_walk() goes
+ * on, worth a prefetch first.
  */
+static inline uint32_t sw_prefix_trie_root(
+    const struct sw_prefix_trie *trie, const struct sw_address *address, unsigned int family)
+{
+	const struct sw_trie_root *root = &trie->roots[family];
+	uint32_t first;
+	memcpy(&first, address->bytes + (family == SW_TRIE_IPV4 ? SW_IPV4_MAPPED_BITS / 8 : 0), sizeof(first));
+	return root->slots[__builtin_bswap32(first) >> root->shift];
+}
+
+static inline void sw_prefix_trie_prefetch(const struct sw_prefix_trie *trie, uint32_t at)
+{
+	__builtin_prefetch(&trie->nodes[at & ~SW_TRIE_NODE]);
+}
+
+/*
+ * From the root to values, for addresses of one family: bit i of `set` is that of *addresses[i] and of values[i], which
+ * is what the root said, a node, and becomes the value. All walk in step and each prefetches its next node, so that
+ * the misses of a burst overlap.
+ */
+void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
+    const struct sw_address *const *addresses, uint32_t set, uint32_t *values);
+
+/* values_out[i]: value of *addresses[i]; any count. */
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
     unsigned int count, uint32_t *values_out);
 

@@ -19,14 +19,14 @@ static void look_up_rules(const void *snapshot)
 	SW_PROMISE(sw_prefix_table_build(rules, count, NULL, &table) == 0);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct sw_address *address = &rules[i].prefix.address;
-		uint32_t class;
-		sw_prefix_table_lookup_burst(table, &address, 1, &class);
-		SW_PROMISE(class == sw_prefix_table_lookup(table, address));
-		SW_PROMISE(class != SW_SOURCE_CLASS_NONE);
+		uint32_t found;
+		sw_prefix_table_find_burst(table, &address, 1, &found);
+		SW_PROMISE(found == sw_prefix_table_find(table, address));
+		SW_PROMISE(found != SW_SOURCE_CLASS_NONE);
 		for (uint64_t now = 0;; now = UINT64_MAX) {
-			const struct sw_source_class *c = sw_prefix_table_class_now(table, class, now);
-			SW_PROMISE(c->group == SW_NONE || c->group < groups);
-			SW_PROMISE(c->kind == SW_RULE_KINDS || c->entry < sw_snapshot_boot(snapshot)->entries_max);
+			const struct sw_source_class c = sw_prefix_table_class_now(table, found, now);
+			SW_PROMISE(c.group == SW_NONE || c.group < groups);
+			SW_PROMISE(c.kind == SW_RULE_KINDS || c.entry < sw_snapshot_boot(snapshot)->entries_max);
 			if (now)
 				break;
 		}

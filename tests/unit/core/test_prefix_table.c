@@ -47,20 +47,23 @@ static void assert_same(const struct sw_prefix_table *table, const struct sw_pre
 	static const uint64_t times[] = {0, 1000, 2000, 5000, UINT64_MAX};
 	for (unsigned int at = 0; at < address_count; at += SW_BURST) {
 		const struct sw_address *pointers[SW_BURST];
-		uint32_t classes[SW_BURST];
+		uint32_t found[SW_BURST];
 		const unsigned int burst = address_count - at < SW_BURST ? address_count - at : SW_BURST;
 		for (unsigned int i = 0; i < burst; i++)
 			pointers[i] = &addresses[at + i];
-		sw_prefix_table_lookup_burst(table, pointers, burst, classes);
+		sw_prefix_table_find_burst(table, pointers, burst, found);
 		for (unsigned int i = 0; i < burst; i++) {
-			assert_int_equal(classes[i], sw_prefix_table_lookup(table, pointers[i]));
-			assert_true(classes[i] < table->class_count);
+			const uint32_t class = sw_prefix_table_lookup(table, pointers[i]);
+			assert_int_equal(found[i], sw_prefix_table_find(table, pointers[i]));
+			assert_true(class < table->class_count);
+			assert_true(found[i] == class || (found[i] & SW_SOURCE_DENIED && class == SW_SOURCE_CLASS_NONE));
 			for (unsigned int t = 0; t < sizeof(times) / sizeof(times[0]); t++) {
 				const struct answer want = ask_oracle(rules, count, pointers[i], times[t]);
-				const struct sw_source_class *got = sw_prefix_table_class_now(table, classes[i], times[t]);
-				assert_int_equal(got->kind, want.kind);
-				assert_int_equal(got->entry, want.entry);
-				assert_int_equal(got->group, want.group);
+				const struct sw_source_class got = sw_prefix_table_class_now(table, found[i], times[t]);
+				assert_int_equal(got.kind, want.kind);
+				assert_int_equal(got.entry, want.entry);
+				assert_int_equal(got.group, want.group);
+				assert_int_equal(sw_prefix_table_class(table, class)->group, want.group);
 			}
 		}
 	}
@@ -146,10 +149,10 @@ static void rules_combine_as_the_contract_says(void **state)
 		count = sort_rules(rules, count);
 		struct sw_prefix_table *table = build(rules, count);
 		const struct sw_address address = address_of(cases[i].address);
-		const struct sw_source_class *got =
-			sw_prefix_table_class_now(table, sw_prefix_table_lookup(table, &address), cases[i].now);
-		if (got->kind != cases[i].want.kind || got->entry != cases[i].want.entry || got->group != cases[i].want.group)
-			fail_msg("%s: kind %u entry %u group %u", cases[i].what, got->kind, got->entry, got->group);
+		const struct sw_source_class got =
+			sw_prefix_table_class_now(table, sw_prefix_table_find(table, &address), cases[i].now);
+		if (got.kind != cases[i].want.kind || got.entry != cases[i].want.entry || got.group != cases[i].want.group)
+			fail_msg("%s: kind %u entry %u group %u", cases[i].what, got.kind, got.entry, got.group);
 		assert_same(table, rules, count, &address, 1);
 		sw_prefix_table_free(table);
 	}

@@ -165,7 +165,7 @@ static void test_tables_are_there(void **state)
 	assert_int_equal(sw_service_table_lookup(p->services, &a, 80), 0);
 	assert_int_equal(sw_service_table_lookup(p->services, &a, 81), SW_NONE);
 	a = prefix_of("198.51.100.9").address;
-	assert_int_equal(sw_prefix_table_class(p->sources, sw_prefix_table_lookup(p->sources, &a))->kind, SW_RULE_DENY);
+	assert_int_equal(sw_prefix_table_class_now(p->sources, sw_prefix_table_find(p->sources, &a), 0).kind, SW_RULE_DENY);
 	a = prefix_of("2001:db8:bad::1").address;
 	assert_int_equal(sw_prefix_table_class(p->sources, sw_prefix_table_lookup(p->sources, &a))->group, 0);
 	assert_int_equal(p->slot_count, DRAFT_MANY);

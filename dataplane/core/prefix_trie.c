@@ -19,18 +19,18 @@ struct walk {
 };
 
 /* 63 - the slot that the 6 bits at `depth` of an address name, which is what sw_trie_step() shifts by. */
-static inline unsigned int shift_at(const struct sw_address *address, unsigned int depth)
+static inline unsigned int shift_at(struct sw_trie_addresses addresses, unsigned int lane, unsigned int depth)
 {
 	const unsigned int from = depth / 8 < 8 ? depth / 8 : 8;
 	uint64_t bits;
 
-	memcpy(&bits, address->bytes + from, 8);
+	memcpy(&bits, (const uint8_t *)addresses.first + lane * addresses.distance + from, 8);
 	return (unsigned int)(~__builtin_bswap64(bits) << (depth - from * 8) >> 58);
 }
 
 /* sw_trie_step() for all lanes. Those that go on move up to the front. */
-static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
-    const struct sw_address *const *addresses, uint32_t *values, unsigned int depth)
+static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w, struct sw_trie_addresses addresses,
+    uint32_t *values, unsigned int depth)
 {
 	const struct sw_trie_node *nodes = trie->nodes;
 	unsigned int left = 0;
@@ -38,7 +38,7 @@ static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
 	for (unsigned int k = 0; k < w->count; k++) {
 		const uint8_t lane = w->lanes[k];
 		const struct sw_trie_node *node = &nodes[values[lane] & ~SW_TRIE_NODE];
-		const unsigned int shift = shift_at(addresses[lane], depth);
+		const unsigned int shift = shift_at(addresses, lane, depth);
 		const uint64_t children = node->children << shift;
 		if (children >> 63) {
 			const uint32_t child = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
@@ -59,15 +59,18 @@ static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
 	w->count = left;
 }
 
-void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
-    const struct sw_address *const *addresses, uint32_t set, uint32_t *values)
+void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family, struct sw_trie_addresses addresses,
+    uint32_t set, uint32_t *values)
 {
 	unsigned int depth = trie->roots[family].bits + (family == SW_TRIE_IPV4 ? SW_IPV4_MAPPED_BITS : 0);
 	struct walk w;
 
 	w.count = w.late_count = 0;
-	for (; set; set &= set - 1)
-		w.lanes[w.count++] = (uint8_t)__builtin_ctz(set);
+	for (; set; set &= set - 1) {
+		const uint8_t lane = (uint8_t)__builtin_ctz(set);
+		__builtin_prefetch(&trie->nodes[values[lane] & ~SW_TRIE_NODE]);
+		w.lanes[w.count++] = lane;
+	}
 	for (; w.count; depth += SW_TRIE_STRIDE)
 		step_lanes(trie, &w, addresses, values, depth);
 	for (unsigned int k = 0; k < w.late_count; k++)
@@ -78,19 +81,27 @@ void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
 static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,
     unsigned int count, uint32_t *values)
 {
-	uint32_t on_their_way[2] = {0, 0};
+	const uint32_t *slots[SW_TRIE_LANES];
+	struct sw_address copies[SW_TRIE_LANES];
+	uint32_t on_their_way[2] = {0, 0}, ipv4 = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		const unsigned int family = sw_address_is_ipv4(addresses[i]) ? SW_TRIE_IPV4 : SW_TRIE_IPV6;
-		values[i] = sw_prefix_trie_root(trie, addresses[i], family);
+		ipv4 |= (uint32_t)(family == SW_TRIE_IPV4) << i;
+		slots[i] = sw_trie_slot(&trie->roots[family], addresses[i], family);
+		__builtin_prefetch(slots[i]);
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		values[i] = *slots[i];
 		if (!(values[i] & SW_TRIE_NODE))
 			continue;
-		sw_prefix_trie_prefetch(trie, values[i]);
-		on_their_way[family] |= 1u << i;
+		copies[i] = *addresses[i];
+		on_their_way[ipv4 >> i & 1 ? SW_TRIE_IPV4 : SW_TRIE_IPV6] |= 1u << i;
 	}
 	for (unsigned int family = 0; family < 2; family++)
 		if (on_their_way[family])
-			sw_prefix_trie_walk(trie, family, addresses, on_their_way[family], values);
+			sw_prefix_trie_walk(trie, family, (struct sw_trie_addresses){copies, sizeof(copies[0])},
+			    on_their_way[family], values);
 }
 
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,

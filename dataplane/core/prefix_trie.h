@@ -109,30 +109,30 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
 }
 
 /*
- * What the root says of one address, whose family is known: a value, or SW_TRIE_NODE | where sw_prefix_trie_walk() goes
- * on, worth a prefetch first.
+ * Where the root of its family speaks of an address; worth a prefetch. There stands a value, or
+ * SW_TRIE_NODE | where sw_prefix_trie_walk() goes on.
  */
-static inline uint32_t sw_prefix_trie_root(
-    const struct sw_prefix_trie *trie, const struct sw_address *address, unsigned int family)
+static inline const uint32_t *sw_trie_slot(
+    const struct sw_trie_root *root, const struct sw_address *address, unsigned int family)
 {
-	const struct sw_trie_root *root = &trie->roots[family];
 	uint32_t first;
 	memcpy(&first, address->bytes + (family == SW_TRIE_IPV4 ? SW_IPV4_MAPPED_BITS / 8 : 0), sizeof(first));
-	return root->slots[__builtin_bswap32(first) >> root->shift];
+	return &root->slots[__builtin_bswap32(first) >> root->shift];
 }
 
-static inline void sw_prefix_trie_prefetch(const struct sw_prefix_trie *trie, uint32_t at)
-{
-	__builtin_prefetch(&trie->nodes[at & ~SW_TRIE_NODE]);
-}
+/* Addresses that stand in equal distances, as in an array of structs. */
+struct sw_trie_addresses {
+	const struct sw_address *first;
+	size_t distance; /* bytes */
+};
 
 /*
- * From the root to values, for addresses of one family: bit i of `set` is that of *addresses[i] and of values[i], which
- * is what the root said, a node, and becomes the value. All walk in step and each prefetches its next node, so that
+ * From the root to values, for addresses of one family: bit i of `set` is that of address i and of values[i], which is
+ * a node, as the root said, and becomes the value. All walk in step, and each node is prefetched a step before, so that
  * the misses of a burst overlap.
  */
-void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
-    const struct sw_address *const *addresses, uint32_t set, uint32_t *values);
+void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family, struct sw_trie_addresses addresses,
+    uint32_t set, uint32_t *values);
 
 /* values_out[i]: value of *addresses[i]; any count. */
 void sw_prefix_trie_lookup_burst(const struct sw_prefix_trie *trie, const struct sw_address *const *addresses,

@@ -22,22 +22,6 @@ static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
 	return b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
 }
 
-/* The set of those of known flows. */
-static uint32_t find_known(const struct sw_burst *b)
-{
-	const __m128i *flows = (const __m128i *)(const void *)b->flows;
-	const __m128i none = _mm_set1_epi32((int)SW_FLOW_NONE);
-	uint32_t unknown = 0;
-
-	for (unsigned int quarter = 0; quarter < 4; quarter++, flows += 2) {
-		const __m128i low = _mm_cmpeq_epi32(_mm_loadu_si128(flows), none);
-		const __m128i high = _mm_cmpeq_epi32(_mm_loadu_si128(flows + 1), none);
-		const __m128i all = _mm_packs_epi16(_mm_packs_epi32(low, high), none);
-		unknown |= ((uint32_t)_mm_movemask_epi8(all) & 0xff) << 8 * quarter;
-	}
-	return ~unknown;
-}
-
 /* Those of known flows that do not have their answer yet. What is denied or allowed is counted by packet. */
 static uint32_t find_unanswered(const struct sw_worker *w, const struct sw_burst *b, uint32_t known)
 {
@@ -97,6 +81,58 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 	}
 }
 
+struct slots {
+	struct sw_trie_root roots[2];
+	const uint32_t *of[SW_BURST];
+	uint32_t ipv6; /* the set of those of IPv6 */
+};
+
+static inline void ask_for_slot(struct slots *s, const struct sw_packet *p, unsigned int i)
+{
+	if (p->is_ipv6) {
+		s->of[i] = sw_trie_slot(&s->roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6);
+		s->ipv6 |= 1u << i;
+	} else {
+		s->of[i] = sw_trie_slot(&s->roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4);
+	}
+	rte_prefetch0(s->of[i]);
+}
+
+/* What the trie's root says of `packets`, in b->classes. Each slot is asked for before any is read. */
+static inline uint32_t read_root(const struct sw_prefix_trie *trie, struct sw_burst *b, uint32_t packets)
+{
+	struct slots s;
+	uint32_t set = packets;
+
+	memcpy(s.roots, trie->roots, sizeof(s.roots));
+	s.ipv6 = 0;
+	if (packets == sw_burst_all(b)) { /* a flood, where it counts */
+		for (unsigned int i = 0; i < b->count; i++)
+			ask_for_slot(&s, &b->packets[i], i);
+		for (unsigned int i = 0; i < b->count; i++)
+			b->classes[i] = *s.of[i];
+		return s.ipv6;
+	}
+	for (unsigned int i; sw_next(&set, &i);)
+		ask_for_slot(&s, &b->packets[i], i);
+	for (unsigned int i; sw_next(&packets, &i);)
+		b->classes[i] = *s.of[i];
+	return s.ipv6;
+}
+
+/* The set of those in whose classes a bit is set. */
+static inline uint32_t find_bit(const struct sw_burst *b, uint32_t bit)
+{
+	const int up = __builtin_clz(bit);
+	uint32_t set = 0;
+
+	for (unsigned int i = 0; i < SW_BURST; i += 4) {
+		const __m128i four = _mm_loadu_si128((const __m128i *)(const void *)(b->classes + i));
+		set |= (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(_mm_slli_epi32(four, up))) << i;
+	}
+	return set;
+}
+
 /*
  * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list. Most
  * are in none, and what they pay for is a slot of the trie's root.
@@ -104,59 +140,41 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 static uint32_t find_listed(const struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
 	const struct sw_prefix_trie *trie = &w->policy->sources->trie;
-	const struct sw_address *addresses[SW_BURST];
-	const struct sw_packet *p = b->packets;
-	uint32_t on_their_way[2] = {0, 0}, listed = 0;
-
-	for (unsigned int i = 0; i < b->count; i++, p++) {
-		if (!(packets >> i & 1))
-			continue;
-		const unsigned int family = p->is_ipv6 ? SW_TRIE_IPV6 : SW_TRIE_IPV4;
-		const uint32_t found = sw_prefix_trie_root(trie, &p->client, family);
-		b->classes[i] = found;
-		if (likely(found == SW_SOURCE_CLASS_NONE))
-			continue;
-		listed |= 1u << i;
-		if (!(found & SW_TRIE_NODE))
-			continue;
-		sw_prefix_trie_prefetch(trie, found);
-		addresses[i] = &p->client;
-		on_their_way[family] |= 1u << i;
-	}
-	for (unsigned int family = 0; family < 2; family++) {
-		uint32_t set = on_their_way[family];
-		if (set == 0)
-			continue;
-		sw_prefix_trie_walk(trie, family, addresses, set, b->classes);
-		for (unsigned int i; sw_next(&set, &i);)
-			listed &= ~((uint32_t)(b->classes[i] == SW_SOURCE_CLASS_NONE) << i);
-	}
-	return listed;
+	const struct sw_trie_addresses clients = {&b->packets[0].client, sizeof(b->packets[0])};
+	const uint32_t ipv6 = read_root(trie, b, packets);
+	const uint32_t undecided = find_bit(b, SW_TRIE_NODE);
+	if (undecided & ~ipv6)
+		sw_prefix_trie_walk(trie, SW_TRIE_IPV4, clients, undecided & ~ipv6, b->classes);
+	if (undecided & ipv6)
+		sw_prefix_trie_walk(trie, SW_TRIE_IPV6, clients, undecided & ipv6, b->classes);
+	return ~sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
 }
 
-/*
- * The plain case of a deny list, and of a flood from it: no flow, and nothing but a denial. Takes those out of `listed`
- * that were dropped.
- */
-static void drop_denied(struct sw_worker *w, struct sw_burst *b, uint32_t *listed, uint32_t known)
+/* Those of a set whose service drops what it does not want. */
+static uint32_t find_guarded(const struct sw_worker *w, const struct sw_burst *b, uint32_t packets)
 {
-	uint32_t set = *listed & ~known, denied = 0, service = SW_NONE;
-	bool guarded = false;
+	uint32_t guarded = 0;
 
-	for (unsigned int i; sw_next(&set, &i);) {
-		const uint32_t class = b->classes[i];
-		if (unlikely(b->services[i] != service)) {
-			service = b->services[i];
-			guarded = sw_service_of(w, b, i)->mode >= SW_MODE_AUTO;
-		}
-		if (!(class & SW_SOURCE_DENIED) || !guarded)
-			continue;
-		w->entries[class & ~SW_SOURCE_DENIED]++;
-		denied |= 1u << i;
-	}
-	if (denied)
-		sw_drop_all(b, denied, SW_DROP_DENIED);
-	*listed &= ~denied;
+	if (packets && b->one_server)
+		return sw_service_of(w, b, (unsigned int)__builtin_ctz(packets))->mode >= SW_MODE_AUTO ? packets : 0;
+	for (unsigned int i; sw_next(&packets, &i);)
+		guarded |= (uint32_t)(sw_service_of(w, b, i)->mode >= SW_MODE_AUTO) << i;
+	return guarded;
+}
+
+/* The plain case of a deny list, and of a flood from it: no flow, and nothing but a denial. Returns the set of those. */
+static uint32_t drop_denied(struct sw_worker *w, struct sw_burst *b, uint32_t unknown)
+{
+	const uint32_t denied = find_guarded(w, b, unknown & find_bit(b, SW_SOURCE_DENIED));
+	uint32_t set = denied;
+
+	for (unsigned int i; sw_next(&set, &i);)
+		rte_prefetch0(&w->entries[b->classes[i] & ~SW_SOURCE_DENIED]);
+	sw_drop_all(b, denied, SW_DROP_DENIED);
+	set = denied;
+	for (unsigned int i; sw_next(&set, &i);)
+		w->entries[b->classes[i] & ~SW_SOURCE_DENIED]++;
+	return denied;
 }
 
 /* The classes first, then the counters that they name. */
@@ -201,12 +219,12 @@ void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 	if (b->side != SW_OUTSIDE || asking == 0)
 		return;
 	if (asking & ~b->syns) /* which have no flows */
-		known = asking & find_known(b);
+		known = asking & ~sw_find_equal(b->flows, SW_FLOW_NONE);
 	const uint32_t unanswered = find_unanswered(w, b, known), packets = (asking & ~known) | unanswered;
 	if (packets && w->policy->have_rules)
 		listed = find_listed(w, b, packets);
 	if (listed)
-		drop_denied(w, b, &listed, known);
+		listed &= ~drop_denied(w, b, listed & ~known);
 	if (listed | unanswered)
 		decide_each(w, b, listed | unanswered);
 }

@@ -131,6 +131,22 @@ static inline void sw_decide(struct sw_burst *b, unsigned int i, enum sw_verdict
 	b->pending &= ~(1u << i);
 }
 
+/* The set of those whose value in an array of a burst is this one. */
+static inline uint32_t sw_find_equal(const uint32_t values[SW_BURST], uint32_t value)
+{
+	const __m128i four = _mm_set1_epi32((int)value), *from = (const __m128i *)(const void *)values;
+	uint32_t set = 0;
+
+	for (unsigned int i = 0; i < SW_BURST; i += 16, from += 4) {
+		const __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_loadu_si128(from), four),
+			_mm_cmpeq_epi32(_mm_loadu_si128(from + 1), four));
+		const __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_loadu_si128(from + 2), four),
+			_mm_cmpeq_epi32(_mm_loadu_si128(from + 3), four));
+		set |= (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) << i;
+	}
+	return set;
+}
+
 /* For each bit of a word a byte of ones or zeros. */
 static inline __m128i sw_spread(uint32_t set)
 {

@@ -86,10 +86,17 @@ enum sw_transmit_kind {
 	SW_TRANSMIT_OWN,       /* made by the box: lost, it counts as SENT_LOST */
 };
 
+/* Packets in a row that are counted alike. */
+struct sw_transmit_run {
+	uint32_t slot; /* service slot for the counters, SW_NONE: none */
+	uint16_t end;  /* of its packets: one after the last */
+	uint8_t kind;  /* enum sw_transmit_kind */
+	uint8_t reserved;
+};
+
 struct sw_transmit {
-	uint16_t count;
-	uint8_t kinds[SW_TRANSMIT_MAX];
-	uint32_t slots[SW_TRANSMIT_MAX]; /* service slot for the counters, SW_NONE: none */
+	uint16_t count, run_count;
+	struct sw_transmit_run runs[SW_TRANSMIT_MAX];
 	struct rte_mbuf *mbufs[SW_TRANSMIT_MAX];
 };
 

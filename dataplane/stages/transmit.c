@@ -5,21 +5,31 @@
  */
 #include "stage.h"
 
+#include <rte_branch_prediction.h>
 #include <rte_ethdev.h>
+
+static void lose_one(struct sw_worker *w, const struct sw_transmit_run *run, struct rte_mbuf *m)
+{
+	if (run->kind == SW_TRANSMIT_OWN) {
+		sw_count(w, run->slot, SW_COUNT_SENT_LOST);
+	} else {
+		const bool forwarded = run->kind == SW_TRANSMIT_FORWARDED;
+		sw_uncount(w, run->slot, forwarded ? SW_COUNT_FORWARDED : SW_COUNT_ANSWERED);
+		sw_count_drop(w, run->slot, SW_DROP_TRANSMIT_FULL);
+		if (forwarded)
+			sw_count_many(w, run->slot, SW_COUNT_FORWARDED_BYTES, -(uint64_t)m->pkt_len);
+	}
+	rte_pktmbuf_free(m);
+}
 
 static void lose(struct sw_worker *w, const struct sw_transmit *t, unsigned int from)
 {
+	const struct sw_transmit_run *run = t->runs;
+
 	for (unsigned int i = from; i < t->count; i++) {
-		if (t->kinds[i] == SW_TRANSMIT_OWN) {
-			sw_count(w, t->slots[i], SW_COUNT_SENT_LOST);
-		} else {
-			const bool forwarded = t->kinds[i] == SW_TRANSMIT_FORWARDED;
-			sw_uncount(w, t->slots[i], forwarded ? SW_COUNT_FORWARDED : SW_COUNT_ANSWERED);
-			sw_count_drop(w, t->slots[i], SW_DROP_TRANSMIT_FULL);
-			if (forwarded)
-				sw_count_many(w, t->slots[i], SW_COUNT_FORWARDED_BYTES, -(uint64_t)t->mbufs[i]->pkt_len);
-		}
-		rte_pktmbuf_free(t->mbufs[i]);
+		while (run->end <= i)
+			run++;
+		lose_one(w, run, t->mbufs[i]);
 	}
 }
 
@@ -37,7 +47,7 @@ static void flush(struct sw_worker *w, unsigned int end)
 		sent += n;
 	}
 	lose(w, t, sent);
-	t->count = 0;
+	t->count = t->run_count = 0;
 }
 
 void sw_transmit_flush(struct sw_worker *w)
@@ -55,11 +65,15 @@ static void put_run(struct sw_worker *w, unsigned int end, struct rte_mbuf **mbu
 
 	if (t->count + count > SW_TRANSMIT_MAX)
 		flush(w, end);
-	memset(t->kinds + t->count, kind, count);
-	for (unsigned int i = 0; i < count; i++)
-		t->slots[t->count + i] = slot;
 	memcpy(t->mbufs + t->count, mbufs, count * sizeof(*mbufs));
 	t->count = (uint16_t)(t->count + count);
+	struct sw_transmit_run *last = &t->runs[t->run_count];
+	if (t->run_count && last[-1].slot == slot && last[-1].kind == kind) {
+		last[-1].end = t->count;
+	} else {
+		*last = (struct sw_transmit_run){.slot = slot, .end = t->count, .kind = (uint8_t)kind};
+		t->run_count++;
+	}
 }
 
 void sw_transmit_put(struct sw_worker *w, unsigned int link, enum sw_side side, struct rte_mbuf *m,
@@ -75,6 +89,35 @@ static uint64_t bytes_of(struct rte_mbuf *const *mbufs, unsigned int count)
 	for (unsigned int i = 0; i < count; i++)
 		bytes += mbufs[i]->pkt_len;
 	return bytes;
+}
+
+_Static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2, "both in one look");
+
+/*
+ * What a queue gave us, and nobody else has a part in, goes back to its pool as it is, all at once: one segment (whose
+ * `next`, in a line that nobody has touched, is then NULL), one reference, its own buffer. Should one not be so, DPDK
+ * takes them one by one.
+ */
+static void free_all(struct rte_mbuf **mbufs, unsigned int count)
+{
+	const uint32_t one_of_each = 1 | 1 << 16;
+	struct rte_mempool *pool = mbufs[0]->pool;
+	uint64_t flags = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct rte_mbuf *m = mbufs[i];
+		uint32_t references_and_segments;
+		memcpy(&references_and_segments, &m->refcnt, sizeof(references_and_segments));
+		if (unlikely(references_and_segments != one_of_each || m->pool != pool)) {
+			rte_pktmbuf_free_bulk(mbufs, count);
+			return;
+		}
+		flags |= m->ol_flags;
+	}
+	if (likely(!(flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL))))
+		rte_mempool_put_bulk(pool, (void *const *)mbufs, count);
+	else
+		rte_pktmbuf_free_bulk(mbufs, count);
 }
 
 static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int first, unsigned int count)
@@ -103,12 +146,12 @@ static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int firs
 		break;
 	case SW_ABSORB:
 		sw_count_many(w, slot, SW_COUNT_ABSORBED, count);
-		rte_pktmbuf_free_bulk(mbufs, count);
+		free_all(mbufs, count);
 		break;
 	case SW_PENDING: /* no stage wanted it: pipeline.c's mistake, and the packet's way to be seen all the same */
 	case SW_DROP:
 		sw_count_drops(w, slot, b->reasons[first], count);
-		rte_pktmbuf_free_bulk(mbufs, count);
+		free_all(mbufs, count);
 		break;
 	case SW_HOLD:       /* counted when it was held */
 	case SW_HANDED_OVER:
@@ -116,13 +159,53 @@ static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int firs
 	}
 }
 
+/* Which of 16 bytes are as the byte before them; `before`: the 16 in front. */
+static inline __m128i alike(__m128i before, __m128i bytes)
+{
+	return _mm_cmpeq_epi8(bytes, _mm_alignr_epi8(bytes, before, 15));
+}
+
+static inline __m128i load(const void *from, unsigned int index)
+{
+	return _mm_loadu_si128((const __m128i *)from + index);
+}
+
+/* The set of packets whose slot is that of the packet before. */
+static inline uint32_t same_slot(const uint32_t slots[SW_BURST])
+{
+	__m128i before = _mm_setzero_si128(), words[8];
+	uint32_t set = 0;
+
+	for (unsigned int k = 0; k < 8; k++) {
+		const __m128i four = load(slots, k);
+		words[k] = _mm_cmpeq_epi32(four, _mm_alignr_epi8(four, before, 12));
+		before = four;
+	}
+	for (unsigned int half = 0; half < 2; half++) {
+		const __m128i *w = words + 4 * half;
+		const __m128i bytes = _mm_packs_epi16(_mm_packs_epi32(w[0], w[1]), _mm_packs_epi32(w[2], w[3]));
+		set |= (uint32_t)_mm_movemask_epi8(bytes) << 16 * half;
+	}
+	return set;
+}
+
+/* The set of packets whose byte is that of the packet before. */
+static inline uint32_t same_byte(const uint8_t bytes[SW_BURST])
+{
+	const __m128i first = load(bytes, 0), second = load(bytes, 1);
+
+	return (uint32_t)_mm_movemask_epi8(alike(_mm_setzero_si128(), first)) |
+		(uint32_t)_mm_movemask_epi8(alike(first, second)) << 16;
+}
+
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 {
+	const uint32_t same = same_byte(b->verdicts) & same_byte(b->reasons) & same_slot(b->slots);
+	uint32_t begins = sw_burst_all(b) & ~same & ~1u; /* runs, behind the first */
+
 	for (unsigned int first = 0, end; first < b->count; first = end) {
-		for (end = first + 1; end < b->count; end++)
-			if (b->verdicts[end] != b->verdicts[first] || b->slots[end] != b->slots[first] ||
-				b->reasons[end] != b->reasons[first])
-				break;
+		if (!sw_next(&begins, &end))
+			end = b->count;
 		carry_out(w, b, first, end - first);
 	}
 }

@@ -451,6 +451,94 @@ static void no_buffer_is_left(struct net *n)
 	expect_server_syn(&s);
 }
 
+static struct rte_mbuf *indirect(struct rte_mbuf *m)
+{
+	struct rte_mbuf *clone = rte_pktmbuf_clone(m, m->pool);
+
+	assert_non_null(clone);
+	rte_pktmbuf_free(m);
+	return clone;
+}
+
+static struct rte_mbuf *chained(struct rte_mbuf *m)
+{
+	struct rte_mbuf *second = rte_pktmbuf_alloc(m->pool);
+
+	assert_non_null(second);
+	assert_non_null(rte_pktmbuf_append(second, 100));
+	assert_int_equal(rte_pktmbuf_chain(m, second), 0);
+	return m;
+}
+
+static unsigned int buffers_freed;
+
+static void free_buffer(void *buffer, void *context)
+{
+	(void)context;
+	free(buffer);
+	buffers_freed++;
+}
+
+static struct rte_mbuf *external(struct rte_mbuf *m)
+{
+	uint16_t bytes = 2048;
+	const uint16_t length = m->data_len;
+	void *buffer = malloc(bytes);
+	struct rte_mbuf_ext_shared_info *info = rte_pktmbuf_ext_shinfo_init_helper(buffer, &bytes, free_buffer, NULL);
+
+	memcpy(buffer, rte_pktmbuf_mtod(m, void *), length);
+	rte_pktmbuf_attach_extbuf(m, buffer, 0, bytes, info);
+	assert_non_null(rte_pktmbuf_append(m, length));
+	m->pkt_len = length;
+	return m;
+}
+
+static struct rte_mbuf *elsewhere(struct rte_mbuf *m)
+{
+	static struct rte_mempool *pool;
+
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("elsewhere", 63, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	struct rte_mbuf *copy = rte_pktmbuf_copy(m, pool, 0, UINT32_MAX);
+	assert_non_null(copy);
+	rte_pktmbuf_free(m);
+	return copy;
+}
+
+static struct rte_mbuf *shared(struct rte_mbuf *m)
+{
+	rte_mbuf_refcnt_update(m, 1);
+	return m;
+}
+
+/* Whatever a buffer is, dropping it frees all of it, and just once; net_close() looks whether the pool is whole again. */
+static void buffers_of_every_kind_are_freed(struct net *n)
+{
+	static struct rte_mbuf *(*const kinds[])(struct rte_mbuf *) = {indirect, chained, external, elsewhere, shared};
+	struct session s = session_of(n, 1);
+	struct frame f = session_frame(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_ACK});
+	struct rte_mempool *other = NULL;
+
+	buffers_freed = 0;
+	for (unsigned int kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++)
+		for (unsigned int at = 0; at < SW_BURST; at += 15) {
+			for (unsigned int i = 0; i < SW_BURST; i++)
+				net_put(n, SW_OUTSIDE, &f);
+			struct rte_mbuf *m = n->waiting[at].mbuf = kinds[kind](n->waiting[at].mbuf);
+			if (kinds[kind] == elsewhere)
+				other = m->pool;
+			net_run(n);
+			net_expect_nothing(n);
+			if (kinds[kind] == shared) {
+				assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+				rte_pktmbuf_free(m);
+			}
+		}
+	assert_dropped(n, COOKIE_INVALID, sizeof(kinds) / sizeof(kinds[0]) * 3 * SW_BURST);
+	assert_int_equal(buffers_freed, 3);
+	assert_int_equal(rte_mempool_avail_count(other), other->size);
+}
+
 static const struct net_case cases[] = {
 	NET_CASE(half_open_flows_keep_to_a_quarter, shape_few_flows),
 	NET_CASE(established_flows_are_kept, shape_few_flows),
@@ -467,6 +555,7 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
 	NET_CASE(no_buffer_is_left, NULL),
+	NET_CASE(buffers_of_every_kind_are_freed, NULL),
 };
 
 int main(void)

@@ -311,7 +311,7 @@ static inline enum sw_plain sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, 
 	const uint32_t total = sw_load_be16(frame + 16);
 	const uint8_t protocol = frame[23];
 
-	if (sw_unlikely(total > bytes - SW_PLAIN_L3))
+	if (sw_unlikely(total + SW_PLAIN_L3 > bytes))
 		return SW_PLAIN_NOT;
 	if (sw_likely(protocol == SW_PROTO_TCP)) {
 		const sw_lanes wrong = sw_plain_wrong_ipv4(sw_lanes_load(frame), tail);

@@ -119,6 +119,7 @@ static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 {
 	const sw_lanes none = {0};
 	struct sw_packet *p = b->packets;
+	uint32_t strays = 0;
 	struct seen s;
 
 	s.others = s.odd = 0;
@@ -137,10 +138,13 @@ static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 			s.flags[i] = SW_TCP_ACK;
 			s.others |= 1u << i;
 		} else {
-			ask_complete_parser(b, i, &s);
-			if (p->kind != SW_PACKET_OTHER)
-				compare(&s, p);
+			strays |= 1u << i;
 		}
+	}
+	for (unsigned int i; unlikely(sw_next(&strays, &i));) {
+		ask_complete_parser(b, i, &s);
+		if (b->packets[i].kind != SW_PACKET_OTHER)
+			compare(&s, &b->packets[i]);
 	}
 	finish_look(b, &s);
 	b->others = s.others;

@@ -159,51 +159,57 @@ static uint64_t bytes_of(const struct sw_burst *b, uint32_t packets)
 	return bytes;
 }
 
-/* The box's own counters were moved where the packet arrived. */
-static void count_received(struct sw_worker *w, struct sw_burst *b, uint32_t slot, uint32_t packets)
+/* Returns how many bytes they have. */
+static inline uint64_t set_service(struct sw_burst *b, uint32_t packets, uint32_t service, uint32_t slot)
 {
-	struct sw_counters *c = &w->services[slot];
-	const unsigned int syns = (unsigned int)__builtin_popcount(packets & b->syns);
+	uint64_t bytes = 0;
 
-	c->count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
-	c->count[SW_COUNT_RX_BYTES] += bytes_of(b, packets);
-	if (syns)
-		sw_count_many(w, slot, SW_COUNT_SYN_RECEIVED, syns);
-}
-
-static inline void set_service(struct sw_burst *b, uint32_t packets, uint32_t service, uint32_t slot)
-{
 	if (packets == sw_burst_all(b)) {
 		sw_fill(b->services, service);
 		sw_fill(b->slots, slot);
-		return;
+		return b->bytes;
 	}
 	for (unsigned int i; sw_next(&packets, &i);) {
 		b->services[i] = service;
 		b->slots[i] = slot;
+		bytes += b->mbufs[i]->pkt_len;
 	}
+	return bytes;
 }
 
-/* Returns the set of those whose sums are wrong. */
+/* Gives packets to their service, and counts them there: the box's own counters were moved where they arrived. */
 static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service, uint32_t packets, bool foreign)
 {
 	const uint32_t slot = w->policy->service[service].slot;
-	uint32_t wrong = 0;
+	uint64_t *count = w->services[slot].count;
+	uint64_t bytes = set_service(b, packets, service, slot);
 
-	set_service(b, packets, service, slot);
-	if (foreign)
+	if (foreign) {
 		packets = keep_own(w, b, packets);
-	if (unlikely(b->ol_flags & SUMS_IN_DOUBT))
-		wrong = find_wrong_sums(b, packets);
-	count_received(w, b, slot, packets);
-	return wrong;
+		bytes = bytes_of(b, packets);
+	}
+	count[SW_COUNT_RX] += (unsigned int)__builtin_popcount(packets);
+	count[SW_COUNT_RX_BYTES] += bytes;
+	return packets;
+}
+
+/* The same of SYNs, once it is clear which are whole. */
+static void count_syns(struct sw_worker *w, const struct sw_burst *b, uint32_t syns)
+{
+	w->totals.count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
+	if (syns && b->one_server) {
+		w->services[b->slots[__builtin_ctz(syns)]].count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
+		return;
+	}
+	for (unsigned int i; sw_next(&syns, &i);)
+		w->services[b->slots[i]].count[SW_COUNT_SYN_RECEIVED]++;
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	const bool foreign = !handed_over && !w->shared->sharded_by_nic;
 	const uint32_t odd = b->pending & ~b->tcp & ~b->others;
-	uint32_t unprotected = b->others, asking = b->tcp, bad = 0;
+	uint32_t unprotected = b->others, asking = b->tcp, own = 0, bad = 0;
 	struct lookups l;
 
 	if (unlikely(odd))
@@ -213,9 +219,12 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 		if (l.services[k] == SW_NONE)
 			unprotected |= l.packets[k];
 		else
-			bad |= assign(w, b, l.services[k], l.packets[k], foreign);
+			own |= assign(w, b, l.services[k], l.packets[k], foreign);
 	}
 	sw_decide_all(b, unprotected, SW_FORWARD);
+	if (unlikely(b->ol_flags & SUMS_IN_DOUBT))
+		bad |= find_wrong_sums(b, own);
+	count_syns(w, b, b->syns & own);
 	bad &= b->pending;
 	for (unsigned int i; sw_next(&bad, &i);)
 		drop_if_guarded(w, b, i, sw_service_of(w, b, i)->mode, b->packets[i].reason);

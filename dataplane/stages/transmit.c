@@ -65,7 +65,10 @@ static void put_run(struct sw_worker *w, unsigned int end, struct rte_mbuf **mbu
 
 	if (t->count + count > SW_TRANSMIT_MAX)
 		flush(w, end);
-	memcpy(t->mbufs + t->count, mbufs, count * sizeof(*mbufs));
+	if (count == 1)
+		t->mbufs[t->count] = mbufs[0];
+	else
+		memcpy(t->mbufs + t->count, mbufs, count * sizeof(*mbufs));
 	t->count = (uint16_t)(t->count + count);
 	struct sw_transmit_run *last = &t->runs[t->run_count];
 	if (t->run_count && last[-1].slot == slot && last[-1].kind == kind) {

@@ -7,7 +7,7 @@
  * Rules    for allow, deny and block the longest prefix decides (at equal length block, then deny, then allow); the
  *          longest prefix of kind GROUP decides membership by itself. An IPv6 prefix never holds an IPv4 address.
  * Owner    who built it frees it, when no worker can hold it any more. Read by any number of threads.
- * Memory   one allocation; about 40 bytes a prefix for IPv4, a few hundred for scattered IPv6 host routes.
+ * Memory   one allocation; beside the trie's roots about 60 bytes a prefix, a few hundred for scattered IPv6 host routes.
  */
 #ifndef SW_CORE_PREFIX_TABLE_H
 #define SW_CORE_PREFIX_TABLE_H

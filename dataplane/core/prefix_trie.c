@@ -18,14 +18,15 @@ struct walk {
 	unsigned int late_count;
 };
 
-/* 63 - the slot that the 6 bits at `depth` of an address name, which is what sw_trie_step() shifts by. */
-static inline unsigned int shift_at(struct sw_trie_addresses addresses, unsigned int lane, unsigned int depth)
+/* What sw_trie_step() asks for. */
+static inline uint64_t key_at(struct sw_trie_addresses addresses, unsigned int lane, unsigned int depth)
 {
 	const unsigned int from = depth / 8 < 8 ? depth / 8 : 8;
 	uint64_t bits;
 
+	_Static_assert(SW_TRIE_SINGLE_BITS <= 64 - 7, "that many are there, wherever in a byte they begin");
 	memcpy(&bits, (const uint8_t *)addresses.first + lane * addresses.distance + from, 8);
-	return (unsigned int)(~__builtin_bswap64(bits) << (depth - from * 8) >> 58);
+	return __builtin_bswap64(bits) << (depth - from * 8);
 }
 
 /* sw_trie_step() for all lanes. Those that go on move up to the front. */
@@ -38,7 +39,12 @@ static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
 	for (unsigned int k = 0; k < w->count; k++) {
 		const uint8_t lane = w->lanes[k];
 		const struct sw_trie_node *node = &nodes[values[lane] & ~SW_TRIE_NODE];
-		const unsigned int shift = shift_at(addresses, lane, depth);
+		const uint64_t key = key_at(addresses, lane, depth);
+		if (node->child_base & SW_TRIE_SINGLE) {
+			values[lane] = sw_trie_single(node, key);
+			continue;
+		}
+		const unsigned int shift = (unsigned int)(~key >> 58);
 		const uint64_t children = node->children << shift;
 		if (children >> 63) {
 			const uint32_t child = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
@@ -235,35 +241,28 @@ static int store_leaves(struct builder *b, const struct node_draft *draft, struc
 	return 0;
 }
 
-/* The last node of a prefix that is alone: at most three runs, the prefix's slots and what lies before and behind. */
-static struct sw_trie_node last_of_single(const struct builder *b, const struct branch *branch, unsigned int depth)
+/* For a prefix that is alone, and has not too many bits left. */
+static struct sw_trie_node single_node(const struct builder *b, const struct branch *branch, unsigned int depth)
 {
-	const unsigned int slot = prefix_bits(b, branch->first, depth, SW_TRIE_STRIDE);
-	const unsigned int behind = slot + (1u << (depth + SW_TRIE_STRIDE - prefix_length(b, branch->first)));
-	const uint32_t value = b->prefixes[branch->first].value;
-	struct sw_trie_node node = {.runs = 1};
-	unsigned int run = 0;
-	node.values[0] = slot ? branch->value : value;
-	if (value == branch->value)
-		return node;
-	if (slot) {
-		node.runs |= 1ull << slot;
-		node.values[++run] = value;
+	const struct sw_prefix *prefix = &b->prefixes[branch->first].prefix;
+	const unsigned int left = prefix_length(b, branch->first) - depth; /* 1 at least */
+	uint64_t bits = 0;
+
+	for (unsigned int i = 0; i < left; i++) {
+		const unsigned int at = b->offset + depth + i;
+		bits |= (uint64_t)(prefix->address.bytes[at / 8] >> (7 - at % 8) & 1) << (63 - i);
 	}
-	if (behind < SLOTS) {
-		node.runs |= 1ull << behind;
-		node.values[++run] = branch->value;
-	}
-	return node;
+	return (struct sw_trie_node){.children = bits, .runs = ~0ull << (64 - left), .child_base = SW_TRIE_SINGLE,
+	    .values = {b->prefixes[branch->first].value, branch->value}};
 }
 
 /*
- * A branch with one prefix, as most are in sparse lists: a chain of nodes with one child each, without the effort of
- * build_node().
+ * A branch with one prefix, as most are in sparse lists. As long as too many bits are left, a chain of nodes with one
+ * child each, without the effort of build_node().
  */
 static int build_single(struct builder *b, size_t at, const struct branch *branch, unsigned int depth)
 {
-	for (; prefix_length(b, branch->first) > depth + SW_TRIE_STRIDE; depth += SW_TRIE_STRIDE) {
+	for (; prefix_length(b, branch->first) > depth + SW_TRIE_SINGLE_BITS; depth += SW_TRIE_STRIDE) {
 		const unsigned int slot = prefix_bits(b, branch->first, depth, SW_TRIE_STRIDE);
 		const size_t child = b->node_count;
 		const int error = reserve((void **)&b->nodes, &b->node_room, child + 1, sizeof(*b->nodes));
@@ -274,7 +273,7 @@ static int build_single(struct builder *b, size_t at, const struct branch *branc
 		    .children = 1ull << slot, .runs = 1, .child_base = (uint32_t)child, .values = {branch->value}};
 		at = child;
 	}
-	b->nodes[at] = last_of_single(b, branch, depth);
+	b->nodes[at] = single_node(b, branch, depth);
 	return 0;
 }
 

@@ -4,13 +4,18 @@
  *
  * The idea of Poptrie (Asai and Ohara, SIGCOMM 2015): a directly indexed root, then 64-way nodes whose children and
  * leaves lie packed, found by counting bits. Runs of equal leaves are stored once. A node with at most three runs keeps
- * them in itself, which spares most lookups their last cache miss.
+ * them in itself, which spares most lookups their last cache miss. A prefix that is alone below a slot, as most are in
+ * sparse lists, needs no chain of nodes: one of another kind compares all the bits that are left.
  *
  *   root[top bits]  = value, or SW_TRIE_NODE | node
  *   node (32 bytes, never across a cache line)
  *     children      bit s: slot s goes on at nodes[child_base + number of children before s]
  *     runs          bit s: a run of equal leaves begins at slot s (slots with children do not count); bit 0 is set
  *     values[0..2]  the values of the runs; with SW_TRIE_OUTSIDE in child_base values[0] is their place in leaves[]
+ *   or, with SW_TRIE_SINGLE in child_base, one prefix of at most SW_TRIE_SINGLE_BITS further bits
+ *     children      these bits, left-aligned
+ *     runs          their mask
+ *     values[0..1]  the value in the prefix, and around it
  *
  * IPv4 and IPv6 have a root each, IPv6's behind IPv4's, and share nodes and leaves. No locks: read by any number of
  * threads.
@@ -24,8 +29,9 @@
 
 #define SW_TRIE_NODE    0x80000000u
 #define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
+#define SW_TRIE_SINGLE  0x40000000u /* in child_base, and alone there */
 
-enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_LANES = 32, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
+enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_SINGLE_BITS = 56, SW_TRIE_LANES = 32, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
 
 struct sw_trie_node {
 	uint64_t children, runs;
@@ -78,13 +84,22 @@ static inline struct sw_trie_key sw_trie_key_of(const struct sw_address *address
 	return key;
 }
 
-/*
- * One node further: a value, or SW_TRIE_NODE | the next node. `slot`: the next 6 bits of the key. Shifted left by
- * 63 - slot, a word has the slot's own bit on top and nothing left that must not be counted.
- */
-static inline uint32_t sw_trie_step(const struct sw_trie_node *node, const uint32_t *leaves, unsigned int slot)
+static inline uint32_t sw_trie_single(const struct sw_trie_node *node, uint64_t key)
 {
-	const uint64_t children = node->children << (63 - slot), runs = node->runs << (63 - slot);
+	return node->values[((key ^ node->children) & node->runs) != 0];
+}
+
+/*
+ * One node further: a value, or SW_TRIE_NODE | the next node. `key`: the bits of the key from here on, at least
+ * SW_TRIE_SINGLE_BITS of them or all there are. Shifted left by 63 - slot, a word has the slot's own bit on top and nothing
+ * left that must not be counted.
+ */
+static inline uint32_t sw_trie_step(const struct sw_trie_node *node, const uint32_t *leaves, uint64_t key)
+{
+	const unsigned int shift = (unsigned int)(~key >> 58);
+	const uint64_t children = node->children << shift, runs = node->runs << shift;
+	if (node->child_base & SW_TRIE_SINGLE)
+		return sw_trie_single(node, key);
 	if (children >> 63)
 		return SW_TRIE_NODE | (node->child_base + (uint32_t)__builtin_popcountll(children) - 1);
 	const unsigned int run = (unsigned int)__builtin_popcountll(runs) - 1;
@@ -103,7 +118,7 @@ static inline uint32_t sw_prefix_trie_lookup(const struct sw_prefix_trie *trie, 
 		key.high = key.high << keep | key.low >> (64 - keep);
 		key.low <<= keep;
 		consumed = SW_TRIE_STRIDE;
-		at = sw_trie_step(&trie->nodes[at & ~SW_TRIE_NODE], trie->leaves, (unsigned int)(key.high >> 58));
+		at = sw_trie_step(&trie->nodes[at & ~SW_TRIE_NODE], trie->leaves, key.high);
 	}
 	return at;
 }

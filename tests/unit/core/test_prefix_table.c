@@ -384,6 +384,38 @@ static void nodes_full_of_children(void **state)
 	}
 }
 
+/* A prefix of any length that is alone, inside another or in nothing: each bit of it counts, and none behind it. */
+static void prefixes_alone(void **state)
+{
+	(void)state;
+	const struct sw_address hosts[] = {address_of("165.90.195.60"), address_of("2a5a:a5a5:5a5a:a5a5:5a5a:a5a5:5a5a:a5a5")};
+	for (unsigned int i = 0; i < 2 * 2; i++) {
+		const struct sw_address host = hosts[i & 1];
+		const uint8_t least = i & 1 ? 1 : SW_IPV4_MAPPED_BITS + 1;
+		const uint8_t outer = i & 1 ? 9 : SW_IPV4_MAPPED_BITS + 9;
+		for (unsigned int length = i & 2 ? outer + 1u : least; length <= 128; length++) {
+			struct sw_trie_prefix prefixes[2] = {{.prefix = {sw_address_mask(host, outer), outer, {0}}, .value = 7}};
+			struct sw_trie_prefix *inner = &prefixes[i & 2 ? 1 : 0];
+			struct sw_prefix_trie trie;
+			*inner = (struct sw_trie_prefix){
+			    .prefix = {sw_address_mask(host, (uint8_t)length), (uint8_t)length, {0}}, .value = 9};
+			assert_int_equal(sw_prefix_trie_build(&trie, prefixes, i & 2 ? 2 : 1, NULL), 0);
+			for (unsigned int bit = i & 1 ? 0 : SW_IPV4_MAPPED_BITS; bit < 128; bit++) {
+				struct sw_address asked = host;
+				const struct sw_address *pointers[2] = {&host, &asked};
+				asked.bytes[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
+				const uint32_t want = bit >= length ? 9 : i & 2 && bit >= outer ? 7 : 0;
+				uint32_t got[2];
+				sw_prefix_trie_lookup_burst(&trie, pointers, 2, got);
+				assert_int_equal(got[0], 9);
+				assert_int_equal(got[1], want);
+				assert_int_equal(sw_prefix_trie_lookup(&trie, &asked), want);
+			}
+			sw_prefix_trie_free(&trie, NULL);
+		}
+	}
+}
+
 static void *refuse_after(void *context, size_t bytes, size_t alignment)
 {
 	int *left = context;
@@ -425,6 +457,7 @@ int main(void)
 		cmocka_unit_test(capacity_of_the_box),
 		cmocka_unit_test(trie_bursts_match_the_oracle),
 		cmocka_unit_test(nodes_full_of_children),
+		cmocka_unit_test(prefixes_alone),
 		cmocka_unit_test(no_memory_is_an_error_and_no_leak),
 	};
 	return cmocka_run_group_tests_name("prefix_table", tests, NULL, NULL);

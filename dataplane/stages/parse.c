@@ -25,6 +25,7 @@ static inline void reach(struct sw_burst *b)
 {
 	uint64_t bytes = 0, flags = 0;
 
+#pragma GCC unroll 4
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct rte_mbuf *m = b->mbufs[i];
 		rte_prefetch0(rte_pktmbuf_mtod(m, const uint8_t *));
@@ -118,6 +119,7 @@ static inline void finish_look(struct sw_burst *b, struct seen *s)
 static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 {
 	const sw_lanes none = {0};
+	const unsigned int count = b->count; /* nothing that is written here could change it */
 	struct sw_packet *p = b->packets;
 	uint32_t strays = 0;
 	struct seen s;
@@ -126,7 +128,7 @@ static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 	s.any_server = s.any_ports = none;
 	s.all_servers = s.all_ports = s.least = ~none;
 
-	for (unsigned int i = 0; i < b->count; i++, p++) {
+	for (unsigned int i = 0; i < count; i++, p++) {
 		const struct rte_mbuf *m = b->mbufs[i];
 		/* Ports are set up without scatter; should a driver chain buffers all the same, what does not fit the first
 		 * counts as cut off. */

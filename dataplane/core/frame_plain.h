@@ -3,7 +3,8 @@
  * What nearly every frame is, recognised in one look: untagged IPv4 without options or fragments, or IPv6 without
  * extension headers; TCP with the option layouts that matter, or a protocol that is forwarded untouched. No reasons are
  * found here: whatever is not plainly right is left to sw_frame_parse(), the one complete parser, to which this adds
- * nothing and with which it always agrees (tests/unit/core/test_frame_plain.c, tests/fuzz/fuzz_frame.c).
+ * nothing and with which it always agrees (tests/unit/core/test_frame_plain.c, tests/fuzz/fuzz_frame.c). Two things are
+ * cheaper to judge for a burst at once, and stages/parse.c does: flags, and ports of 0.
  *
  * Headers are judged 16 bytes at a time, as vectors whose lanes each have a range to lie in, and the view is written in
  * the groups in which struct sw_packet is ordered: 16 bytes or 8 to a store.

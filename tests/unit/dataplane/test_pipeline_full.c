@@ -434,6 +434,35 @@ static void transmit_queue_is_full(struct net *n)
 	session_exchange(&s, 10);
 }
 
+/* What is lost of a mixed burst is taken out of the counters that it went into, packet by packet. */
+static void transmit_queue_is_full_of_everything(struct net *n)
+{
+	struct session s = session_of(n, 1);
+	struct frame other = session_frame(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_ACK});
+	const struct sw_counters *service = &n->w->services[0];
+
+	other.bytes[12 + 4u * n->flavour->tag_count] = 0x77;
+	session_establish(&s);
+	const uint64_t all = net_count(n, SW_COUNT_FORWARDED), bytes = net_count(n, SW_COUNT_FORWARDED_BYTES);
+	const uint64_t ours = service->count[SW_COUNT_FORWARDED], our_bytes = service->count[SW_COUNT_FORWARDED_BYTES];
+	for (unsigned int k = 0; k < 40; k++) {
+		if (k % 5 < 2)
+			net_put(n, SW_OUTSIDE, &other);
+		else
+			client_data(&s, (uint16_t)(1 + k));
+	}
+	net_block_port(n, SW_INSIDE, true);
+	net_run(n);
+	net_block_port(n, SW_INSIDE, false);
+	net_expect_nothing(n);
+	assert_dropped(n, TRANSMIT_FULL, 40);
+	assert_int_equal(service->dropped[SW_DROP_TRANSMIT_FULL], 24);
+	assert_count(n, FORWARDED, all);
+	assert_count(n, FORWARDED_BYTES, bytes);
+	assert_int_equal(service->count[SW_COUNT_FORWARDED], ours);
+	assert_int_equal(service->count[SW_COUNT_FORWARDED_BYTES], our_bytes);
+}
+
 static void no_buffer_is_left(struct net *n)
 {
 	struct session s = session_of(n, 1);
@@ -554,6 +583,7 @@ static const struct net_case cases[] = {
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
+	NET_CASE(transmit_queue_is_full_of_everything, NULL),
 	NET_CASE(no_buffer_is_left, NULL),
 	NET_CASE(buffers_of_every_kind_are_freed, NULL),
 };

@@ -374,9 +374,10 @@ static inline enum sw_plain sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, 
 }
 
 /*
- * SW_PLAIN_TCP, SW_PLAIN_OTHER: `out` is, in every byte, what sw_frame_parse() would make of the frame - unless it is TCP
- * with impossible flags or a port of 0, which are left to be found for a whole burst at once: sw_frame_parse() is then to
- * be asked. SW_PLAIN_NOT: the frame is not plain, `out` is anything, and likewise. Never reads past frame[bytes - 1].
+ * SW_PLAIN_TCP, SW_PLAIN_OTHER: `out` is, in every byte, what sw_frame_parse() would make of the frame - unless it is
+ * TCP with impossible flags or a port of 0, which are left to be found for a whole burst at once: sw_frame_parse() is
+ * then to be asked. SW_PLAIN_NOT: the frame is not plain, `out` is anything, and likewise. Never reads past
+ * frame[bytes - 1].
  */
 static inline enum sw_plain sw_frame_look_plain(const uint8_t *frame, uint32_t bytes, enum sw_side side,
 	struct sw_packet *out)

@@ -7,7 +7,7 @@
  * Rules    for allow, deny and block the longest prefix decides (at equal length block, then deny, then allow); the
  *          longest prefix of kind GROUP decides membership by itself. An IPv6 prefix never holds an IPv4 address.
  * Owner    who built it frees it, when no worker can hold it any more. Read by any number of threads.
- * Memory   one allocation; beside the trie's roots about 60 bytes a prefix, a few hundred for scattered IPv6 host routes.
+ * Memory   one allocation; beside the trie's roots about 60 bytes a prefix, a few hundred for scattered IPv6 hosts.
  */
 #ifndef SW_CORE_PREFIX_TABLE_H
 #define SW_CORE_PREFIX_TABLE_H
@@ -19,8 +19,8 @@
 enum { SW_SOURCE_CLASS_NONE = 0 }; /* class 0 always exists: no rule, no group */
 
 /*
- * What the table finds about an address: a class number, or this | the entry number of a deny rule whose class would say
- * nothing else, so that nobody has to read one.
+ * What the table finds about an address: a class number, or this | the entry number of a deny rule whose class would
+ * say nothing else, so that nobody has to read one.
  */
 #define SW_SOURCE_DENIED 0x40000000u
 

@@ -31,7 +31,8 @@
 #define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
 #define SW_TRIE_SINGLE  0x40000000u /* in child_base, and alone there */
 
-enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_SINGLE_BITS = 56, SW_TRIE_LANES = 32, SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
+enum { SW_TRIE_STRIDE = 6, SW_TRIE_INLINE_RUNS = 3, SW_TRIE_SINGLE_BITS = 56, SW_TRIE_LANES = 32 };
+enum { SW_TRIE_IPV4 = 0, SW_TRIE_IPV6 = 1 };
 
 struct sw_trie_node {
 	uint64_t children, runs;
@@ -91,8 +92,8 @@ static inline uint32_t sw_trie_single(const struct sw_trie_node *node, uint64_t 
 
 /*
  * One node further: a value, or SW_TRIE_NODE | the next node. `key`: the bits of the key from here on, at least
- * SW_TRIE_SINGLE_BITS of them or all there are. Shifted left by 63 - slot, a word has the slot's own bit on top and nothing
- * left that must not be counted.
+ * SW_TRIE_SINGLE_BITS of them or all there are. Shifted left by 63 - slot, a word has the slot's own bit on top and
+ * nothing left that must not be counted.
  */
 static inline uint32_t sw_trie_step(const struct sw_trie_node *node, const uint32_t *leaves, uint64_t key)
 {

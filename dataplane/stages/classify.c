@@ -196,9 +196,11 @@ static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service
 /* The same of SYNs, once it is clear which are whole. */
 static void count_syns(struct sw_worker *w, const struct sw_burst *b, uint32_t syns)
 {
-	w->totals.count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
+	const unsigned int all = (unsigned int)__builtin_popcount(syns);
+
+	w->totals.count[SW_COUNT_SYN_RECEIVED] += all;
 	if (syns && b->one_server) {
-		w->services[b->slots[__builtin_ctz(syns)]].count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
+		w->services[b->slots[__builtin_ctz(syns)]].count[SW_COUNT_SYN_RECEIVED] += all;
 		return;
 	}
 	for (unsigned int i; sw_next(&syns, &i);)

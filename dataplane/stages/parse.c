@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 1: every frame of the burst to a struct sw_packet, and the burst to sets of packets. What goes for a whole burst
- * is found in the same pass.
+ * Stage 1: every frame of the burst to a struct sw_packet, and the burst to sets of packets. What goes for a whole
+ * burst is found in the same pass.
  */
 #include "stage.h"
 
@@ -62,7 +62,7 @@ static inline __m128i load_half(const uint8_t bytes[SW_BURST], unsigned int half
 	return _mm_loadu_si128((const __m128i *)(const void *)bytes + half);
 }
 
-/* The set of those with flags that no segment has: sw_tcp_flags_possible(), by FIN, SYN, RST, and ACK in place of PSH. */
+/* The set of those with flags that no segment has: sw_tcp_flags_possible(), by FIN, SYN, RST, and ACK for PSH. */
 static inline uint32_t impossible(const uint8_t flags[SW_BURST])
 {
 	const __m128i impossible_flags = _mm_set_epi8(-1, -1, 0, 0, -1, 0, 0, 0, -1, -1, 0, 0, -1, 0, -1, -1);

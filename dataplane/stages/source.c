@@ -134,8 +134,8 @@ static inline uint32_t find_bit(const struct sw_burst *b, uint32_t bit)
 }
 
 /*
- * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list. Most
- * are in none, and what they pay for is a slot of the trie's root.
+ * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list.
+ * Most are in none, and what they pay for is a slot of the trie's root.
  */
 static uint32_t find_listed(const struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
@@ -162,7 +162,7 @@ static uint32_t find_guarded(const struct sw_worker *w, const struct sw_burst *b
 	return guarded;
 }
 
-/* The plain case of a deny list, and of a flood from it: no flow, and nothing but a denial. Returns the set of those. */
+/* The plain case of a deny list, and of a flood from it: no flow, nothing but a denial. Returns the set of those. */
 static uint32_t drop_denied(struct sw_worker *w, struct sw_burst *b, uint32_t unknown)
 {
 	const uint32_t denied = find_guarded(w, b, unknown & find_bit(b, SW_SOURCE_DENIED));

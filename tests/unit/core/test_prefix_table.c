@@ -388,7 +388,8 @@ static void nodes_full_of_children(void **state)
 static void prefixes_alone(void **state)
 {
 	(void)state;
-	const struct sw_address hosts[] = {address_of("165.90.195.60"), address_of("2a5a:a5a5:5a5a:a5a5:5a5a:a5a5:5a5a:a5a5")};
+	const struct sw_address hosts[] = {
+		address_of("165.90.195.60"), address_of("2a5a:a5a5:5a5a:a5a5:5a5a:a5a5:5a5a:a5a5")};
 	for (unsigned int i = 0; i < 2 * 2; i++) {
 		const struct sw_address host = hosts[i & 1];
 		const uint8_t least = i & 1 ? 1 : SW_IPV4_MAPPED_BITS + 1;

@@ -540,7 +540,7 @@ static struct rte_mbuf *shared(struct rte_mbuf *m)
 	return m;
 }
 
-/* Whatever a buffer is, dropping it frees all of it, and just once; net_close() looks whether the pool is whole again. */
+/* Whatever a buffer is, dropping it frees all of it, and just once; net_close() looks whether the pool is whole. */
 static void buffers_of_every_kind_are_freed(struct net *n)
 {
 	static struct rte_mbuf *(*const kinds[])(struct rte_mbuf *) = {indirect, chained, external, elsewhere, shared};

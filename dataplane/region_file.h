@@ -19,7 +19,7 @@
 
 #define SW_FLOWS_NAME "flows"
 #define SW_FLOWS_MAGIC 0x574f4c4653574153ull
-#define SW_FLOWS_VERSION 2u
+#define SW_FLOWS_VERSION 3u
 
 /*
  * The start of the flows file; the slice of worker i, sw_flow_table_bytes() long, lies at slice_offset + i *

@@ -14,7 +14,11 @@
 #define SW_SECRET_NAME "secret"
 
 /* Labels of the table keys that are derived from the master secret (sw_derive_table_key()). */
-enum sw_table_label { SW_TABLE_FLOWS = 1, SW_TABLE_SHARD, SW_TABLE_LIMITER /* and the SW_LIMITER_KEYS - 1 behind it */ };
+enum sw_table_label {
+	SW_TABLE_SHARD = 2,
+	SW_TABLE_LIMITER = 3, /* and the SW_LIMITER_KEYS - 1 behind it */
+	SW_TABLE_FLOWS = 16,  /* and the SW_FLOW_ROUND_KEYS - 1 behind it */
+};
 
 struct sw_secrets {
 	uint8_t master[SW_COOKIE_MASTER_BYTES];

@@ -10,6 +10,7 @@
 #include <rte_ring.h>
 
 #include "api/messages.h"
+#include "core/flow_hash.h"
 #include "core/flow_table.h"
 #include "core/limiter_table.h"
 #include "core/promise.h"
@@ -41,7 +42,7 @@ struct sw_shared {
 	_Atomic(const struct sw_policy *) policy;            /* freed after an RCU grace period */
 	_Atomic(const struct sw_cookie_keys *) cookie_keys;  /* two in turn; the older one rests for a whole epoch */
 	struct sw_region *region;
-	struct sw_siphash_key flow_key;
+	struct sw_flow_key flow_key;
 	_Atomic uint8_t *armed;                              /* [services_max] */
 	_Atomic uint64_t *accept_until_tsc;                  /* [services_max]: unknown ACKs are tried as cookies until then */
 	struct sw_promise (*promises)[2][2];                 /* [services_max][0 IPv4, 1 IPv6][epoch parity]; by housekeeping */

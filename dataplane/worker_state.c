@@ -129,6 +129,15 @@ static void derive_limiter_keys(struct sw_limiter_table *t, const struct sw_secr
 	}
 }
 
+static void derive_flow_key(struct sw_flow_key *out, const struct sw_secrets *secrets)
+{
+	for (unsigned int i = 0; i < SW_FLOW_ROUND_KEYS; i++) {
+		struct sw_siphash_key key;
+		sw_derive_table_key(secrets->master, SW_TABLE_FLOWS + i, &key);
+		memcpy(out->rounds[i], &key, sizeof(out->rounds[i]));
+	}
+}
+
 static void init_tables(struct sw_box *box, struct sw_worker *w)
 {
 	const struct sw_boot *boot = &box->boot;
@@ -236,7 +245,7 @@ static int map_files(struct sw_box *box, const struct sw_box_config *c, char *er
 		0600, &box->flows_file, error, error_bytes);
 	if (result)
 		return result;
-	static const char known[] = "seawall flows";
+	static const struct sw_packet known; /* zeros */
 	*(struct sw_flows_header *)box->flows_file.base = (struct sw_flows_header){
 		.magic = SW_FLOWS_MAGIC,
 		.version = SW_FLOWS_VERSION,
@@ -251,7 +260,7 @@ static int map_files(struct sw_box *box, const struct sw_box_config *c, char *er
 		.slice_offset = 4096,
 		.slice_stride = stride,
 		.tsc_hz = rte_get_tsc_hz(),
-		.key_check = sw_siphash24(&box->shared.flow_key, known, sizeof(known)),
+		.key_check = sw_flow_hash(&box->shared.flow_key, &known),
 	};
 	return 0;
 }
@@ -261,7 +270,7 @@ static int make_shared(struct sw_box *box, const struct sw_box_config *c)
 	struct sw_shared *s = &box->shared;
 	struct sw_siphash_key shard;
 	const size_t services = c->boot->services_max;
-	sw_derive_table_key(c->secrets->master, SW_TABLE_FLOWS, &s->flow_key);
+	derive_flow_key(&s->flow_key, c->secrets);
 	sw_derive_table_key(c->secrets->master, SW_TABLE_SHARD, &shard);
 	s->shard_key = shard.k0;
 	s->workers = c->boot->workers;

@@ -4,7 +4,7 @@
  * line each: all that a packet of an established connection touches) and setups (addresses, link layer and handshake,
  * read when a connection starts, ends or is examined).
  *
- * Identity is a 64-bit SipHash of addresses, ports and VLAN under a secret key; the setup holds them in clear.
+ * Identity is a 64-bit hash of addresses, ports and VLAN under a secret key (flow_hash.h); the setup holds them in clear.
  * Full      sw_flow_insert() refuses; flow_life.c first sheds the oldest flow that is embryonic or closing. Established
  *           flows are never given up for a new one.
  * Lists     every flow stands in one list by class (free, waiting for a server at retry n, embryonic native, closing,
@@ -155,6 +155,19 @@ static inline unsigned int sw_flow_ways_with(const struct sw_flow_bucket *b, uin
 	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
 	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
 	return (unsigned int)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) & 0xff;
+}
+
+/* A flow in `b` that may have this hash, by its tag alone: before its line is touched. */
+static inline bool sw_flow_guess(const struct sw_flow_bucket *b, uint64_t hash, uint32_t *index)
+{
+	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
+	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)sw_flow_tag(hash)));
+	const unsigned int bytes = (unsigned int)_mm_movemask_epi8(equal); /* two bits a way */
+
+	if (bytes == 0)
+		return false;
+	*index = b->flows[(unsigned int)__builtin_ctz(bytes) / 2];
+	return true;
 }
 
 static inline uint32_t sw_flow_find_in(const struct sw_flow_table *t, const struct sw_flow_bucket *b, uint64_t hash)

@@ -18,11 +18,10 @@
 /* The 16-bit one's complement sum, not inverted. */
 static inline uint16_t sw_checksum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffffu) + (sum >> 32); /* below 2^33 */
-	sum = (sum & 0xffffffffu) + (sum >> 32); /* below 2^32 */
-	sum = (sum & 0xffffu) + (sum >> 16);     /* below 2^17 */
-	sum = (sum & 0xffffu) + (sum >> 16);
-	return (uint16_t)sum;
+	/* Both halves and the carry out of the lower one end up in the upper one. */
+	const uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+
+	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 /* What belongs in the checksum field. */
@@ -96,12 +95,10 @@ static inline void sw_checksum_apply(void *cksum, uint64_t difference)
 	memcpy(cksum, &c, 2);
 }
 
-/* ~m + m' of a 32-bit field, as 16-bit words: below 2^18. */
+/* ~m + m' of a 32-bit field: below 2^33. 32-bit words are as good as 16-bit ones, since 2^16 = 1 (mod 2^16 - 1). */
 static inline uint64_t sw_checksum_difference32(uint32_t old_be, uint32_t new_be)
 {
-	const uint32_t inverse = ~old_be;
-
-	return (uint64_t)(inverse & 0xffffu) + (inverse >> 16) + (new_be & 0xffffu) + (new_be >> 16);
+	return (uint64_t)(uint32_t)~old_be + new_be;
 }
 
 /* A 16-bit field at an even offset changed. `cksum`: the two bytes of the checksum field. */

@@ -60,6 +60,24 @@ static void every_length(void **state)
 	}
 }
 
+/* Running sums of any size, where carries are rare and where they are everywhere. */
+static void folds_every_sum(void **state)
+{
+	static const uint64_t edges[] = {0, 1, 0xffff, 0x10000, 0xffffffff, 0x100000000, 0xffffffff00000000, 0x1fffffffe};
+
+	(void)state;
+	for (unsigned int n = 0; n < 100000; n++) {
+		const unsigned int shift = next_random() % 64;
+		const uint64_t random = ((uint64_t)next_random() << 32 | next_random()) >> shift;
+		const uint64_t sum = n < 1000 ? edges[n % 8] - n / 8 : n & 1 ? random : ~random;
+		uint64_t folded = sum;
+
+		while (folded >> 16)
+			folded = (folded & 0xffff) + (folded >> 16);
+		assert_int_equal(sw_checksum_fold(sum), folded);
+	}
+}
+
 static void largest_segment_of_ones(void **state)
 {
 	static uint8_t data[65535];
@@ -136,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(example_of_rfc1071),
 		cmocka_unit_test(every_length),
+		cmocka_unit_test(folds_every_sum),
 		cmocka_unit_test(largest_segment_of_ones),
 		cmocka_unit_test(pseudo_headers),
 		cmocka_unit_test(replaced_fields_keep_the_sum),

@@ -61,10 +61,9 @@ void sw_held_discard(struct sw_worker *w, uint32_t flow, enum sw_drop_reason rea
 
 /* ---- translate.c ------------------------------------------------------------------------------------------------------ */
 
-/* A packet of a flow that is up, from either side: followed, translated if proxied. Sets the verdict. */
+/* A client's packet of a flow that is up: followed, translated if proxied. Sets the verdict. */
 void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);
-void sw_follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow);
-/* A client's packet of a flow in any state. */
+/* Likewise, of a flow in any state. */
 static inline void sw_follow_or_connect(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
 	if (w->flows.flows[flow].state == SW_FLOW_CONNECTING)

@@ -24,18 +24,27 @@ static inline uint32_t get32(const uint8_t *at)
 	return v;
 }
 
-/* Writes a field and adds what that changes in a checksum over a range in which it has this offset (RFC 1624). */
-static inline void change32(uint8_t *range, unsigned int offset, uint32_t value, uint64_t *difference)
+/*
+ * Writes a field and adds what that changes in a checksum over a range in which it stands at an even or odd offset (RFC
+ * 1624; RFC 1071, 2 (B)).
+ */
+static inline void change32(uint8_t *field, bool is_odd, uint32_t value, uint64_t *difference)
 {
-	const uint32_t old_be = get32(range + offset), new_be = rte_cpu_to_be_32(value);
+	const uint32_t old_be = get32(field), new_be = rte_cpu_to_be_32(value);
 	uint64_t d = sw_checksum_difference32(old_be, new_be);
 
-	if (offset & 1) {
+	if (unlikely(is_odd)) {
 		const uint16_t folded = sw_checksum_fold(d);
 		d = (uint16_t)(folded << 8 | folded >> 8);
 	}
 	*difference += d;
-	memcpy(range + offset, &new_be, 4);
+	memcpy(field, &new_be, 4);
+}
+
+/* Of a field in the frame, as far as the sums of what stands at l4_offset go. */
+static inline bool is_odd(const struct sw_packet *p, unsigned int offset)
+{
+	return (offset ^ p->l4_offset) & 1;
 }
 
 static inline void change_window(uint8_t *tcp, uint16_t before, uint16_t after, uint64_t *difference)
@@ -46,31 +55,36 @@ static inline void change_window(uint8_t *tcp, uint16_t before, uint16_t after, 
 	memcpy(tcp + TCP_WINDOW, &new_be, 2);
 }
 
-static void change_sack(uint8_t *tcp, const struct sw_packet *p, uint32_t delta, uint64_t *difference)
+static void change_sack(uint8_t *frame, const struct sw_packet *p, uint32_t delta, uint64_t *difference)
 {
-	const unsigned int first = (unsigned int)(p->sack_offset - p->l4_offset);
-
 	for (unsigned int k = 0; k < p->sack_blocks * 2u; k++) {
-		const unsigned int offset = first + k * 4;
-		change32(tcp, offset, rte_be_to_cpu_32(get32(tcp + offset)) - delta, difference);
+		uint8_t *edge = frame + p->sack_offset + k * 4;
+		change32(edge, is_odd(p, p->sack_offset), rte_be_to_cpu_32(get32(edge)) - delta, difference);
 	}
 }
 
-void sw_translate_client(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
+static inline void translate_client(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p, bool plain)
 {
 	uint8_t *tcp = frame + p->l4_offset;
 	uint64_t difference = 0;
 
-	if (p->tcp_flags & SW_TCP_ACK)
-		change32(tcp, TCP_ACK, p->ack - f->seq_delta, &difference);
-	/* TSecr is meaningful only with ACK, and 0 where nothing is echoed (RFC 7323, 3.2). */
-	if (p->timestamp_offset && p->tcp_flags & SW_TCP_ACK && p->tsecr != 0)
-		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset) + 4, p->tsecr - f->timestamp_delta, &difference);
-	if (p->sack_blocks)
-		change_sack(tcp, p, f->seq_delta, &difference);
+	if (plain || p->tcp_flags & SW_TCP_ACK) {
+		change32(tcp + TCP_ACK, false, p->ack - f->seq_delta, &difference);
+		/* TSecr is meaningful only with ACK, and 0 where nothing is echoed (RFC 7323, 3.2). */
+		if (p->timestamp_offset && p->tsecr != 0)
+			change32(frame + p->timestamp_offset + 4, is_odd(p, p->timestamp_offset), p->tsecr - f->timestamp_delta,
+				&difference);
+	}
+	if (!plain && p->sack_blocks)
+		change_sack(frame, p, f->seq_delta, &difference);
 	if (f->server_scale < 0 && f->client_scale > 0)
 		change_window(tcp, p->window, sw_window_for_server(f, p->window), &difference);
 	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
+}
+
+void sw_translate_client(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
+{
+	translate_client(f, frame, p, false);
 }
 
 /*
@@ -85,20 +99,35 @@ static uint16_t window_for_client(const struct sw_flow *f, uint16_t window)
 	return scaled > 65535 ? 65535 : scaled == 0 && window != 0 ? 1 : (uint16_t)scaled;
 }
 
-static void translate_server(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p)
+static inline void translate_server(const struct sw_flow *f, uint8_t *frame, const struct sw_packet *p, bool plain)
 {
 	uint8_t *tcp = frame + p->l4_offset;
 	uint64_t difference = 0;
 
-	change32(tcp, TCP_SEQ, p->seq + f->seq_delta, &difference);
+	change32(tcp + TCP_SEQ, false, p->seq + f->seq_delta, &difference);
 	if (p->timestamp_offset)
-		change32(tcp, (unsigned int)(p->timestamp_offset - p->l4_offset), p->tsval + f->timestamp_delta, &difference);
-	if (f->server_scale != f->promised_scale && !(p->tcp_flags & SW_TCP_SYN))
+		change32(frame + p->timestamp_offset, is_odd(p, p->timestamp_offset), p->tsval + f->timestamp_delta, &difference);
+	if (f->server_scale != f->promised_scale && (plain || !(p->tcp_flags & SW_TCP_SYN)))
 		change_window(tcp, p->window, window_for_client(f, p->window), &difference);
 	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
 }
 
 /* ---- following ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * What nearly every packet is: no more than an ACK, perhaps with data, of an established flow both ends of which have
+ * been heard and neither has ended. The functions below that are told of one leave out what cannot concern it; what is
+ * left of them, inlined, is the path of an established connection.
+ */
+static inline bool is_plain(const struct sw_flow *f, const struct sw_packet *p)
+{
+	const uint8_t handshake = SW_TCP_ACK | SW_TCP_SYN | SW_TCP_FIN | SW_TCP_RST;
+	const uint16_t saw = SW_FLOW_SAW_CLIENT | SW_FLOW_SAW_SERVER;
+	const uint16_t ended = SW_FLOW_FIN_CLIENT | SW_FLOW_FIN_SERVER | SW_FLOW_RESET;
+
+	return p->kind == SW_PACKET_TCP && (p->tcp_flags & handshake) == SW_TCP_ACK && p->sack_blocks == 0 &&
+		f->state == SW_FLOW_ESTABLISHED && (f->flags & (saw | ended)) == saw;
+}
 
 /* RFC 9293, 3.10.7.4: is `seq` where the receiver would take a RST? Not known yet: it decides for itself. */
 static bool reset_in_window(const struct sw_flow *f, const struct sw_flow_peer *receiver, uint16_t saw, uint32_t seq)
@@ -123,23 +152,24 @@ enum { SEQUENCE_SLACK = 1 << 16 };
  * What a segment says about its sender, as far as it can be true: anybody can send a packet that claims to be of this
  * connection. It ends within what the other end has room for, and acknowledges nothing that was not sent.
  */
-static void say(struct sw_flow *f, const struct ends *e, const struct sw_packet *p, uint32_t end)
+static inline void say(struct sw_flow *f, const struct ends *e, const struct sw_packet *p, uint32_t end, bool plain)
 {
-	const bool first = !(f->flags & e->saw_peer), judge = f->flags & e->saw_other;
-	const bool is_fin = p->tcp_flags & SW_TCP_FIN;
+	const bool first = !plain && !(f->flags & e->saw_peer), judge = plain ? e->saw_other : f->flags & e->saw_other;
+	const bool is_fin = !plain && p->tcp_flags & SW_TCP_FIN, had_fin = !plain && f->flags & e->fin;
 
 	if (judge && (int32_t)(end - e->other->acked) > (int64_t)e->other->window + SEQUENCE_SLACK)
 		return;
 	if (judge && sw_seq_before(e->other->next, p->ack))
 		return;
 	/* A FIN is the end; the last one is right, should somebody have forged another. */
-	if (first || is_fin || (!(f->flags & e->fin) && sw_seq_before(e->peer->next, end)))
+	if (first || is_fin || (!had_fin && sw_seq_before(e->peer->next, end)))
 		e->peer->next = end;
 	if (first || !sw_seq_before(p->ack, e->peer->acked)) {
 		e->peer->acked = p->ack;
 		e->peer->window = (uint32_t)p->window << (e->scale > 0 ? e->scale : 0);
 	}
-	f->flags |= (uint16_t)(e->saw_peer | (is_fin ? e->fin : 0));
+	if (!plain)
+		f->flags |= (uint16_t)(e->saw_peer | (is_fin ? e->fin : 0));
 }
 
 /* Both directions have been ended and each end has said so. */
@@ -202,6 +232,16 @@ static void revive(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint
 	sw_flow_move(&w->flows, flow, SW_LIST_ESTABLISHED);
 }
 
+static inline void hear_client(struct sw_flow *f, const struct sw_packet *p, bool plain)
+{
+	const struct ends e = {&f->client, &f->server, SW_FLOW_SAW_CLIENT, SW_FLOW_SAW_SERVER, SW_FLOW_FIN_CLIENT,
+		f->client_scale};
+
+	if (!plain && !(f->flags & SW_FLOW_SAW_CLIENT))
+		f->client_start = p->seq;
+	say(f, &e, p, p->seq + (plain ? p->payload_bytes : sw_segment_length(p)), plain);
+}
+
 void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
@@ -221,13 +261,8 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 		return;
 	}
 	f->last_seen = sw_coarse(w->now);
-	if ((p->tcp_flags & (SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_ACK) {
-		const struct ends e = {&f->client, &f->server, SW_FLOW_SAW_CLIENT, SW_FLOW_SAW_SERVER, SW_FLOW_FIN_CLIENT,
-			f->client_scale};
-		if (!(f->flags & SW_FLOW_SAW_CLIENT))
-			f->client_start = p->seq;
-		say(f, &e, p, p->seq + sw_segment_length(p));
-	}
+	if ((p->tcp_flags & (SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_ACK)
+		hear_client(f, p, false);
 	if (f->flags & SW_FLOW_PROXIED)
 		sw_translate_client(f, sw_frame_of(b->mbufs[i]), p);
 	if (p->tcp_flags & SW_TCP_RST)
@@ -237,40 +272,46 @@ void sw_follow_client(struct sw_worker *w, struct sw_burst *b, unsigned int i, u
 }
 
 /* The first acknowledgement of client data: the source not only owns its address, it uses the service. */
-static void note_data(struct sw_worker *w, struct sw_flow *f)
+static inline void note_data(struct sw_worker *w, struct sw_flow *f, bool plain)
 {
-	const uint32_t fin = f->flags & SW_FLOW_FIN_CLIENT ? 1 : 0; /* takes a number, but is no data */
+	const uint32_t fin = !plain && f->flags & SW_FLOW_FIN_CLIENT ? 1 : 0; /* takes a number, but is no data */
 
-	if (f->flags & SW_FLOW_SENT_DATA || !(f->flags & SW_FLOW_SAW_CLIENT) ||
-		!sw_seq_before(f->client_start + fin, f->server.acked) || f->state != SW_FLOW_ESTABLISHED)
+	if (f->flags & SW_FLOW_SENT_DATA || !sw_seq_before(f->client_start + fin, f->server.acked))
+		return;
+	if (!(f->flags & SW_FLOW_SAW_CLIENT) || f->state != SW_FLOW_ESTABLISHED)
 		return;
 	f->flags |= SW_FLOW_SENT_DATA;
 	if (f->record != SW_FLOW_NONE)
 		w->records[f->record].proof = SW_PROOF_SENT_DATA;
 }
 
-void sw_follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
+static inline void hear_server(struct sw_worker *w, struct sw_flow *f, const struct sw_packet *p, bool plain)
+{
+	/* Inside is trusted: what the server acknowledges was sent, though it may have passed when we were not here. */
+	const struct ends e = {&f->server, &f->client, SW_FLOW_SAW_SERVER, 0, SW_FLOW_FIN_SERVER, f->server_scale};
+
+	say(f, &e, p, p->seq + f->seq_delta + (plain ? p->payload_bytes : sw_segment_length(p)), plain);
+	note_data(w, f, plain);
+}
+
+static void follow_server(struct sw_worker *w, struct sw_burst *b, unsigned int i, uint32_t flow)
 {
 	struct sw_flow *f = &w->flows.flows[flow];
 	const struct sw_packet *p = &b->packets[i];
-	const uint32_t seq = p->seq + f->seq_delta;
 
 	sw_decide(b, i, SW_FORWARD);
-	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->client, SW_FLOW_SAW_CLIENT, seq)) {
+	if (p->tcp_flags & SW_TCP_RST && !reset_in_window(f, &f->client, SW_FLOW_SAW_CLIENT, p->seq + f->seq_delta)) {
 		sw_drop(b, i, SW_DROP_OUT_OF_WINDOW);
 		return;
 	}
 	f->last_seen = sw_coarse(w->now);
 	if ((p->tcp_flags & (SW_TCP_ACK | SW_TCP_RST)) == SW_TCP_ACK) {
-		/* Inside is trusted: what the server acknowledges was sent, though it may have passed when we were not here. */
-		const struct ends e = {&f->server, &f->client, SW_FLOW_SAW_SERVER, 0, SW_FLOW_FIN_SERVER, f->server_scale};
-		say(f, &e, p, seq + sw_segment_length(p));
-		note_data(w, f);
+		hear_server(w, f, p, false);
 		if (f->flags & SW_FLOW_RESET && sw_seq_before(w->flows.setups[flow].reset_seq, p->ack))
 			revive(w, b, i, flow);
 	}
 	if (f->flags & SW_FLOW_PROXIED)
-		translate_server(f, sw_frame_of(b->mbufs[i]), p);
+		translate_server(f, sw_frame_of(b->mbufs[i]), p, false);
 	if (p->tcp_flags & SW_TCP_RST)
 		sw_flow_close(w, flow);
 	else
@@ -288,18 +329,18 @@ static void translate_icmp(struct sw_worker *w, struct sw_burst *b, unsigned int
 {
 	const struct sw_packet *p = &b->packets[i];
 	const struct sw_flow *f = &w->flows.flows[b->flows[i]];
-	uint8_t *icmp = sw_frame_of(b->mbufs[i]) + p->l4_offset;
-	const unsigned int inner = (unsigned int)(p->inner_l4_offset - p->l4_offset);
+	uint8_t *frame = sw_frame_of(b->mbufs[i]), *inner = frame + p->inner_l4_offset;
+	const bool odd = is_odd(p, p->inner_l4_offset);
 	uint64_t difference = 0;
 
 	sw_decide(b, i, SW_FORWARD);
 	if (!(f->flags & SW_FLOW_PROXIED) || f->state == SW_FLOW_CONNECTING)
 		return;
 	if (b->side == SW_OUTSIDE)
-		change32(icmp, inner + TCP_SEQ, p->seq - f->seq_delta, &difference);
+		change32(inner + TCP_SEQ, odd, p->seq - f->seq_delta, &difference);
 	else if (p->payload_bytes >= TCP_ACK + 4)
-		change32(icmp, inner + TCP_ACK, p->ack + f->seq_delta, &difference);
-	sw_checksum_apply(icmp + 2, difference);
+		change32(inner + TCP_ACK, odd, p->ack + f->seq_delta, &difference);
+	sw_checksum_apply(frame + p->l4_offset + 2, difference);
 	sw_count(w, b->slots[i], SW_COUNT_ICMP_TRANSLATED);
 }
 
@@ -311,15 +352,20 @@ static void translate_icmp(struct sw_worker *w, struct sw_burst *b, unsigned int
  * with a probability of 2^-9 * 2^-8. Where they mean something after all, as in transfers with more than that in
  * flight, the cookie's check fails and nothing is lost but its time.
  */
+static inline bool means_nothing_to(const struct sw_flow *f, const struct sw_packet *p)
+{
+	const uint32_t seq_slack = 1u << 22, ack_slack = 1u << 24;
+
+	return p->seq - f->server.acked + seq_slack >= 2 * seq_slack || f->server.next - p->ack >= ack_slack;
+}
+
 static bool may_begin_anew(const struct sw_worker *w, uint32_t flow, const struct sw_packet *p)
 {
 	const struct sw_flow *f = &w->flows.flows[flow];
-	const uint32_t seq_slack = 1u << 22, ack_slack = 1u << 24;
 
-	if (unlikely(f->state != SW_FLOW_ESTABLISHED)) /* closing, or the SYN of a native one was challenged, then passed */
+	if (f->state != SW_FLOW_ESTABLISHED) /* closing, or the SYN of a native one was challenged, then passed */
 		return f->state != SW_FLOW_CONNECTING || p->ack != w->flows.setups[flow].cookie_isn + 1;
-	return f->flags & SW_FLOW_SAW_SERVER &&
-		(p->seq - f->server.acked + seq_slack >= 2 * seq_slack || f->server.next - p->ack >= ack_slack);
+	return f->flags & SW_FLOW_SAW_SERVER && means_nothing_to(f, p);
 }
 
 static void from_outside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
@@ -343,29 +389,62 @@ static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 	else if (b->packets[i].tcp_flags & SW_TCP_SYN)
 		sw_learn(w, b, i); /* a SYN-ACK again, or a new connection on the ports of an old one */
 	else
-		sw_follow_server(w, b, i, flow);
+		follow_server(w, b, i, flow);
+}
+
+static __attribute__((noinline)) void translate(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	if (b->flows[i] == SW_FLOW_NONE) {
+		if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
+			sw_decide(b, i, SW_FORWARD);
+		else if (b->side == SW_INSIDE)
+			sw_learn(w, b, i);
+	} else if (b->packets[i].kind == SW_PACKET_ICMP_ERROR) {
+		translate_icmp(w, b, i);
+	} else if (b->side == SW_OUTSIDE) {
+		from_outside(w, b, i);
+	} else {
+		from_inside(w, b, i);
+	}
+}
+
+/* False: verify is to look at it. */
+static inline bool translate_plain(struct sw_worker *w, const struct sw_burst *b, unsigned int i, struct sw_flow *f)
+{
+	const struct sw_packet *p = &b->packets[i];
+	const bool proxied = f->flags & SW_FLOW_PROXIED;
+
+	if (b->side == SW_OUTSIDE) {
+		if (unlikely(means_nothing_to(f, p)))
+			return false;
+		hear_client(f, p, true);
+		if (proxied)
+			translate_client(f, sw_frame_of(b->mbufs[i]), p, true);
+	} else {
+		hear_server(w, f, p, true);
+		if (proxied)
+			translate_server(f, sw_frame_of(b->mbufs[i]), p, true);
+	}
+	return true;
 }
 
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 {
-	uint32_t todo = b->pending & ~b->syns;
+	const uint32_t now = sw_coarse(w->now);
+	uint32_t todo = b->pending & ~b->syns, forwarded = 0;
 
 	for (unsigned int i; sw_next(&todo, &i);) {
 		/* Packets before this one in the burst may have opened or ended its flow. */
-		if (w->flows.changes != b->changes)
+		if (unlikely(w->flows.changes != b->changes))
 			sw_flow_look_again(w, b, i);
-		if (b->flows[i] == SW_FLOW_NONE) {
-			if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
-				sw_decide(b, i, SW_FORWARD);
-			else if (b->side == SW_INSIDE)
-				sw_learn(w, b, i);
-			continue;
+		struct sw_flow *f = &w->flows.flows[b->flows[i]];
+		if (unlikely(b->flows[i] == SW_FLOW_NONE || !is_plain(f, &b->packets[i]))) {
+			translate(w, b, i);
+		} else if (translate_plain(w, b, i, f)) {
+			f->last_seen = now;
+			b->verdicts[i] = SW_FORWARD;
+			forwarded |= 1u << i;
 		}
-		if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
-			translate_icmp(w, b, i);
-		else if (b->side == SW_OUTSIDE)
-			from_outside(w, b, i);
-		else
-			from_inside(w, b, i);
 	}
+	b->pending &= ~forwarded;
 }

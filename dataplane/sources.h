@@ -86,6 +86,12 @@ void sw_flow_count(struct sw_worker *w, uint32_t flow, const struct sw_service_p
 	const struct sw_admission *admission);
 void sw_flow_uncount(struct sw_worker *w, uint32_t flow);
 
+/* Changes with every policy and every block: while it is the same, what was found out about a source holds. */
+static inline uint32_t sw_source_stamp(const struct sw_worker *w)
+{
+	return (uint32_t)w->policy->generation * 0x10001u + w->block_count;
+}
+
 static inline bool sw_source_blocked(const struct sw_worker *w, uint32_t record)
 {
 	return record != SW_FLOW_NONE && w->records[record].blocked_until_tsc != 0 &&

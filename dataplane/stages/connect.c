@@ -8,6 +8,7 @@
 #include "../flow.h"
 
 #include "../core/frame.h"
+#include "../core/prefix_table.h"
 
 /* ---- held client data --------------------------------------------------------------------------------------------- */
 
@@ -206,6 +207,8 @@ void sw_connect_open(struct sw_worker *w, struct sw_burst *b, unsigned int i, co
 	}
 	fill(w, b, i, flow, options);
 	w->flows.flows[flow].record = record;
+	if (b->classes[i] == SW_SOURCE_CLASS_NONE && !sw_source_blocked(w, record)) /* just looked up, and in no list */
+		w->flows.flows[flow].checked = sw_source_stamp(w);
 	sw_flow_count(w, flow, sw_service_of(w, b, i), admission);
 	sw_count(w, b->slots[i], SW_COUNT_FLOW_PROXIED);
 	b->flows[i] = flow;

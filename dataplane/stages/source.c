@@ -11,12 +11,6 @@
 #include "../core/prefix_table.h"
 #include "../sources.h"
 
-/* Changes with every policy and every block. */
-static uint32_t stamp_of(const struct sw_worker *w)
-{
-	return (uint32_t)w->policy->generation * 0x10001u + w->block_count;
-}
-
 static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
 {
 	return b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
@@ -25,7 +19,7 @@ static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
 /* Those of known flows that do not have their answer yet. What is denied or allowed is counted by packet. */
 static uint32_t find_unanswered(const struct sw_worker *w, const struct sw_burst *b, uint32_t known)
 {
-	const uint32_t stamp = stamp_of(w);
+	const uint32_t stamp = sw_source_stamp(w);
 	uint32_t unanswered = 0;
 
 	for (unsigned int i; sw_next(&known, &i);) {
@@ -195,7 +189,7 @@ static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b,
 static void decide_each(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
 	const uint64_t now_unix_ns = atomic_load_explicit(&w->shared->region->heartbeat_unix_ns, memory_order_relaxed);
-	const uint32_t stamp = stamp_of(w);
+	const uint32_t stamp = sw_source_stamp(w);
 
 	ask_for_classes(w, b, packets);
 	for (unsigned int i; sw_next(&packets, &i);) {

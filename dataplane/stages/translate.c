@@ -72,7 +72,7 @@ static inline void translate_client(const struct sw_flow *f, uint8_t *frame, con
 		change32(tcp + TCP_ACK, false, p->ack - f->seq_delta, &difference);
 		/* TSecr is meaningful only with ACK, and 0 where nothing is echoed (RFC 7323, 3.2). */
 		if (p->timestamp_offset && p->tsecr != 0)
-			change32(frame + p->timestamp_offset + 4, is_odd(p, p->timestamp_offset), p->tsecr - f->timestamp_delta,
+			change32(frame + p->timestamp_offset + 4, !plain && is_odd(p, p->timestamp_offset), p->tsecr - f->timestamp_delta,
 				&difference);
 	}
 	if (!plain && p->sack_blocks)
@@ -106,7 +106,8 @@ static inline void translate_server(const struct sw_flow *f, uint8_t *frame, con
 
 	change32(tcp + TCP_SEQ, false, p->seq + f->seq_delta, &difference);
 	if (p->timestamp_offset)
-		change32(frame + p->timestamp_offset, is_odd(p, p->timestamp_offset), p->tsval + f->timestamp_delta, &difference);
+		change32(frame + p->timestamp_offset, !plain && is_odd(p, p->timestamp_offset), p->tsval + f->timestamp_delta,
+			&difference);
 	if (f->server_scale != f->promised_scale && (plain || !(p->tcp_flags & SW_TCP_SYN)))
 		change_window(tcp, p->window, window_for_client(f, p->window), &difference);
 	sw_checksum_apply(tcp + TCP_CHECKSUM, difference);
@@ -116,7 +117,7 @@ static inline void translate_server(const struct sw_flow *f, uint8_t *frame, con
 
 /*
  * What nearly every packet is: no more than an ACK, perhaps with data, of an established flow both ends of which have
- * been heard and neither has ended. The functions below that are told of one leave out what cannot concern it; what is
+ * been heard and neither has ended; no SACK blocks, timestamps where all stacks put them. The functions below that are told of one leave out what cannot concern it; what is
  * left of them, inlined, is the path of an established connection.
  */
 static inline bool is_plain(const struct sw_flow *f, const struct sw_packet *p)
@@ -126,7 +127,7 @@ static inline bool is_plain(const struct sw_flow *f, const struct sw_packet *p)
 	const uint16_t ended = SW_FLOW_FIN_CLIENT | SW_FLOW_FIN_SERVER | SW_FLOW_RESET;
 
 	return p->kind == SW_PACKET_TCP && (p->tcp_flags & handshake) == SW_TCP_ACK && p->sack_blocks == 0 &&
-		f->state == SW_FLOW_ESTABLISHED && (f->flags & (saw | ended)) == saw;
+		!is_odd(p, p->timestamp_offset) && f->state == SW_FLOW_ESTABLISHED && (f->flags & (saw | ended)) == saw;
 }
 
 /* RFC 9293, 3.10.7.4: is `seq` where the receiver would take a RST? Not known yet: it decides for itself. */
@@ -430,8 +431,8 @@ static inline bool translate_plain(struct sw_worker *w, const struct sw_burst *b
 
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 {
-	const uint32_t now = sw_coarse(w->now);
-	uint32_t todo = b->pending & ~b->syns, forwarded = 0;
+	const uint32_t now = sw_coarse(w->now), all = b->pending & ~b->syns;
+	uint32_t todo = all, others = 0;
 
 	for (unsigned int i; sw_next(&todo, &i);) {
 		/* Packets before this one in the burst may have opened or ended its flow. */
@@ -440,11 +441,13 @@ void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 		struct sw_flow *f = &w->flows.flows[b->flows[i]];
 		if (unlikely(b->flows[i] == SW_FLOW_NONE || !is_plain(f, &b->packets[i]))) {
 			translate(w, b, i);
-		} else if (translate_plain(w, b, i, f)) {
+			others |= 1u << i;
+		} else if (unlikely(!translate_plain(w, b, i, f))) {
+			others |= 1u << i;
+		} else {
 			f->last_seen = now;
 			b->verdicts[i] = SW_FORWARD;
-			forwarded |= 1u << i;
 		}
 	}
-	b->pending &= ~forwarded;
+	b->pending &= ~(all & ~others);
 }

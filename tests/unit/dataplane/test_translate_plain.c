@@ -67,7 +67,7 @@ static void random_packet(const struct sw_flow *f, enum sw_side side, uint8_t *f
 	p->tcp_flags = (uint8_t)(SW_TCP_ACK | (next_random() & (SW_TCP_PSH | SW_TCP_URG | SW_TCP_ECE | SW_TCP_CWR)));
 	p->payload_bytes = (uint16_t)(next_random() >> next_random() % 32);
 	if (one_in(4) == 0) {
-		p->timestamp_offset = (uint16_t)(L4 + 22 + next_random() % 20);
+		p->timestamp_offset = (uint16_t)(L4 + 22 + next_random() % 10 * 2);
 		p->tsval = next_random();
 		p->tsecr = one_in(4) ? 0 : next_random();
 	}

@@ -27,7 +27,7 @@ static void list_append(struct sw_flow_table *t, uint32_t index, unsigned int li
 		t->setups[s->previous].next = index;
 	t->lists[list].tail = index;
 	t->lists[list].count++;
-	t->setups[index].list = (uint8_t)list;
+	s->list = (uint8_t)list;
 }
 
 static void list_unlink(struct sw_flow_table *t, uint32_t index)
@@ -86,6 +86,32 @@ static void ask_for(const struct sw_flow_table *t, uint32_t index)
 		__builtin_prefetch((const char *)&t->setups[index] + at, 1);
 }
 
+/* One line. Spelled out: compilers make `rep stos` of memset, which takes longer to begin than all of this. */
+static inline void clear(void *line)
+{
+	const __m128i zero = _mm_setzero_si128();
+	__m128i *at = line;
+
+	_mm_store_si128(at, zero);
+	_mm_store_si128(at + 1, zero);
+	_mm_store_si128(at + 2, zero);
+	_mm_store_si128(at + 3, zero);
+}
+
+/* A flow and a setup as nobody has used them. */
+static inline void make_blank(struct sw_flow *f, struct sw_flow_setup *s)
+{
+	char *lines = (char *)s;
+
+	clear(f);
+	clear(lines);
+	clear(lines + 64);
+	clear(lines + 128);
+	f->record = SW_FLOW_NONE;
+	s->group = SW_FLOW_NONE;
+	s->held_first = s->held_last = SW_FLOW_NONE;
+}
+
 uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_list list)
 {
 	const uint32_t index = t->lists[SW_LIST_FREE].head;
@@ -98,12 +124,8 @@ uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_lis
 		return SW_FLOW_NONE;
 	list_unlink(t, index);
 	ask_for(t, t->lists[SW_LIST_FREE].head);
-	memset(&t->flows[index], 0, sizeof(t->flows[index]));
-	memset(&t->setups[index], 0, sizeof(t->setups[index]));
+	make_blank(&t->flows[index], &t->setups[index]);
 	t->flows[index].hash = hash;
-	t->flows[index].record = SW_FLOW_NONE;
-	t->setups[index].group = SW_FLOW_NONE;
-	t->setups[index].held_first = t->setups[index].held_last = SW_FLOW_NONE;
 	list_append(t, index, list);
 	const unsigned int way = (unsigned int)__builtin_ctz(ways);
 	b->tags[way] = sw_flow_tag(hash);

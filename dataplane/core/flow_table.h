@@ -195,6 +195,7 @@ void sw_flow_remove(struct sw_flow_table *t, uint32_t index);
 void sw_flow_move(struct sw_flow_table *t, uint32_t index, unsigned int list);
 
 _Static_assert(sizeof(struct sw_flow) == 64, "a packet of an established connection touches one line of it");
+_Static_assert(sizeof(struct sw_flow_setup) == 3 * 64, "cleared line by line");
 _Static_assert(sizeof(struct sw_flow_bucket) == 64, "one line");
 
 #endif

@@ -53,6 +53,24 @@ static void denied_sources(struct net *n)
 	assert_dropped(n, DENIED, 4);
 }
 
+/* The packet that opens a flow has been looked up: its next one is not, until the policy changes. */
+static void a_new_flow_knows_its_source(struct net *n)
+{
+	struct session s = session_of(n, 8);
+	unsigned int flows = 0;
+
+	session_establish(&s);
+	for (uint32_t i = 0; i < n->w->flows.capacity; i++) {
+		if (n->w->flows.flows[i].state == SW_FLOW_FREE)
+			continue;
+		flows++;
+		assert_int_equal(n->w->flows.flows[i].checked, sw_source_stamp(n->w));
+	}
+	assert_int_equal(flows, 1);
+	net_new_policy(n);
+	session_exchange(&s, 10);
+}
+
 static void deny_ends_what_is_established(struct net *n)
 {
 	struct session s = session_of(n, 8);
@@ -330,6 +348,7 @@ static void nothing_established_is_lost_by_a_new_policy(struct net *n)
 
 static const struct net_case cases[] = {
 	NET_CASE(denied_sources, shape_lists),
+	NET_CASE(a_new_flow_knows_its_source, shape_lists),
 	NET_CASE(deny_ends_what_is_established, shape_lists),
 	NET_CASE(allowed_sources, shape_lists),
 	NET_CASE(allowed_in_the_middle, shape_lists),

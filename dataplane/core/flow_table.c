@@ -33,15 +33,16 @@ static void list_append(struct sw_flow_table *t, uint32_t index, unsigned int li
 static void list_unlink(struct sw_flow_table *t, uint32_t index)
 {
 	const struct sw_flow_setup *s = &t->setups[index];
+	const uint32_t next = s->next, previous = s->previous;
 	const unsigned int list = s->list;
-	if (s->previous == SW_FLOW_NONE)
-		t->lists[list].head = s->next;
+	if (previous == SW_FLOW_NONE)
+		t->lists[list].head = next;
 	else
-		t->setups[s->previous].next = s->next;
-	if (s->next == SW_FLOW_NONE)
-		t->lists[list].tail = s->previous;
+		t->setups[previous].next = next;
+	if (next == SW_FLOW_NONE)
+		t->lists[list].tail = previous;
 	else
-		t->setups[s->next].previous = s->previous;
+		t->setups[next].previous = previous;
 	t->lists[list].count--;
 }
 
@@ -98,8 +99,8 @@ static inline void clear(void *line)
 	_mm_store_si128(at + 3, zero);
 }
 
-/* A flow and a setup as nobody has used them. */
-static inline void make_blank(struct sw_flow *f, struct sw_flow_setup *s)
+/* As nobody has used them. */
+static inline void make_blank(struct sw_flow *f, struct sw_flow_setup *s, uint64_t hash)
 {
 	char *lines = (char *)s;
 
@@ -107,6 +108,7 @@ static inline void make_blank(struct sw_flow *f, struct sw_flow_setup *s)
 	clear(lines);
 	clear(lines + 64);
 	clear(lines + 128);
+	f->hash = hash;
 	f->record = SW_FLOW_NONE;
 	s->group = SW_FLOW_NONE;
 	s->held_first = s->held_last = SW_FLOW_NONE;
@@ -124,8 +126,7 @@ uint32_t sw_flow_insert(struct sw_flow_table *t, uint64_t hash, enum sw_flow_lis
 		return SW_FLOW_NONE;
 	list_unlink(t, index);
 	ask_for(t, t->lists[SW_LIST_FREE].head);
-	make_blank(&t->flows[index], &t->setups[index]);
-	t->flows[index].hash = hash;
+	make_blank(&t->flows[index], &t->setups[index], hash);
 	list_append(t, index, list);
 	const unsigned int way = (unsigned int)__builtin_ctz(ways);
 	b->tags[way] = sw_flow_tag(hash);

@@ -28,12 +28,12 @@ static inline uint32_t get32(const uint8_t *at)
  * Writes a field and adds what that changes in a checksum over a range in which it stands at an even or odd offset (RFC
  * 1624; RFC 1071, 2 (B)).
  */
-static inline void change32(uint8_t *field, bool is_odd, uint32_t value, uint64_t *difference)
+static inline void change32(uint8_t *field, bool odd, uint32_t value, uint64_t *difference)
 {
 	const uint32_t old_be = get32(field), new_be = rte_cpu_to_be_32(value);
 	uint64_t d = sw_checksum_difference32(old_be, new_be);
 
-	if (unlikely(is_odd)) {
+	if (unlikely(odd)) {
 		const uint16_t folded = sw_checksum_fold(d);
 		d = (uint16_t)(folded << 8 | folded >> 8);
 	}

@@ -395,18 +395,21 @@ static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 
 static __attribute__((noinline)) void translate(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
-	if (b->flows[i] == SW_FLOW_NONE) {
-		if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
-			sw_decide(b, i, SW_FORWARD);
-		else if (b->side == SW_INSIDE)
-			sw_learn(w, b, i);
-	} else if (b->packets[i].kind == SW_PACKET_ICMP_ERROR) {
+	if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
 		translate_icmp(w, b, i);
-	} else if (b->side == SW_OUTSIDE) {
+	else if (b->side == SW_OUTSIDE)
 		from_outside(w, b, i);
-	} else {
+	else
 		from_inside(w, b, i);
-	}
+}
+
+/* Of no known flow. What comes from outside is for verify; most of an ACK flood ends up here. */
+static inline void without_flow(struct sw_worker *w, struct sw_burst *b, unsigned int i)
+{
+	if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
+		sw_decide(b, i, SW_FORWARD);
+	else if (b->side == SW_INSIDE)
+		sw_learn(w, b, i);
 }
 
 /* False: verify is to look at it. */
@@ -438,8 +441,13 @@ void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
 		/* Packets before this one in the burst may have opened or ended its flow. */
 		if (unlikely(w->flows.changes != b->changes))
 			sw_flow_look_again(w, b, i);
+		if (b->flows[i] == SW_FLOW_NONE) {
+			without_flow(w, b, i);
+			others |= 1u << i;
+			continue;
+		}
 		struct sw_flow *f = &w->flows.flows[b->flows[i]];
-		if (unlikely(b->flows[i] == SW_FLOW_NONE || !is_plain(f, &b->packets[i]))) {
+		if (unlikely(!is_plain(f, &b->packets[i]))) {
 			translate(w, b, i);
 			others |= 1u << i;
 		} else if (unlikely(!translate_plain(w, b, i, f))) {

@@ -15,10 +15,12 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The 16-bit one's complement sum, not inverted. */
+/*
+ * The 16-bit one's complement sum, not inverted. A half added to the other, whichever way round, carries into the upper
+ * one, which is then the sum of both with its carry brought around.
+ */
 static inline uint16_t sw_checksum_fold(uint64_t sum)
 {
-	/* Both halves and the carry out of the lower one end up in the upper one. */
 	const uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
 
 	return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
@@ -28,6 +30,16 @@ static inline uint16_t sw_checksum_fold(uint64_t sum)
 static inline uint16_t sw_checksum_finish(uint64_t sum)
 {
 	return (uint16_t)~sw_checksum_fold(sum);
+}
+
+/*
+ * Adds eight bytes, of any value, with the carry brought around. What is added otherwise is added before: behind this the
+ * sum has no room left.
+ */
+static inline uint64_t sw_checksum_add64(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	return sum + (sum < word);
 }
 
 /* Adds `length` bytes. They must begin at an even place of what is summed; only the last buffer may be odd. */

@@ -60,21 +60,27 @@ static void every_length(void **state)
 	}
 }
 
-/* Running sums of any size, where carries are rare and where they are everywhere. */
-static void folds_every_sum(void **state)
+/* Sums of any size, around each carry, against folding in steps. */
+static void sums_fold_as_in_steps(void **state)
 {
-	static const uint64_t edges[] = {0, 1, 0xffff, 0x10000, 0xffffffff, 0x100000000, 0xffffffff00000000, 0x1fffffffe};
+	static const uint64_t telling[] = {0, 1, 0xfffe, 0xffff, 0x10000, 0xffff0000u, 0xfffffffeu, 0xffffffffu, 0x100000000u,
+	    0x1fffeffffu, 0xfffeffff00000001u, 0xffffffff00000000u, 0xfffffffffffffffeu, 0xffffffffffffffffu};
+	enum { TELLING = sizeof(telling) / sizeof(telling[0]) };
 
 	(void)state;
-	for (unsigned int n = 0; n < 100000; n++) {
-		const unsigned int shift = next_random() % 64;
-		const uint64_t random = ((uint64_t)next_random() << 32 | next_random()) >> shift;
-		const uint64_t sum = n < 1000 ? edges[n % 8] - n / 8 : n & 1 ? random : ~random;
-		uint64_t folded = sum;
+	for (unsigned int i = 0; i < TELLING * TELLING + 100000; i++) {
+		const int told = i < TELLING * TELLING;
+		const uint64_t a = told ? telling[i % TELLING] : (uint64_t)next_random() << 32 | next_random();
+		const uint64_t b = told ? telling[i / TELLING] : (uint64_t)next_random() << 32 | next_random();
+		uint64_t sum = (a & 0xffffffffu) + (a >> 32);
 
-		while (folded >> 16)
-			folded = (folded & 0xffff) + (folded >> 16);
-		assert_int_equal(sw_checksum_fold(sum), folded);
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		assert_int_equal(sw_checksum_fold(a), sum);
+		sum += (b & 0xffffffffu) + (b >> 32);
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		assert_int_equal(sw_checksum_fold(sw_checksum_add64(a, b)), sum);
 	}
 }
 
@@ -154,7 +160,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(example_of_rfc1071),
 		cmocka_unit_test(every_length),
-		cmocka_unit_test(folds_every_sum),
+		cmocka_unit_test(sums_fold_as_in_steps),
 		cmocka_unit_test(largest_segment_of_ones),
 		cmocka_unit_test(pseudo_headers),
 		cmocka_unit_test(replaced_fields_keep_the_sum),

@@ -20,13 +20,13 @@
 #define SW_CHALLENGE_USED 1u
 #define SW_CHALLENGE_PROVEN 2u
 
-static inline uint32_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint32_t client_isn)
+/* `tuple`: of the SYN, as sw_cookie_tuple() has it. */
+static inline uint32_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint64_t tuple)
 {
 	long long low;
 
 	memcpy(&low, p->client.bytes + 8, 8);
-	const uint64_t who = (uint64_t)client_isn << 32 | (uint32_t)p->client_port << 16 | p->server_port;
-	__m128i x = _mm_xor_si128(_mm_set_epi64x((long long)who, low), sw_limiter_load(w->limiter.key[1]));
+	__m128i x = _mm_xor_si128(_mm_set_epi64x((long long)tuple, low), sw_limiter_load(w->limiter.key[1]));
 	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[2]));
 	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[0]));
 	return ((uint32_t)_mm_cvtsi128_si32(x) & ~SW_CHALLENGE_PROVEN) | SW_CHALLENGE_USED;

@@ -19,12 +19,13 @@ enum {
 	TSVAL_SCALE_SHIFT = 2,
 	TSVAL_ECN = 0x02,
 	TSVAL_OPTIONS = 0x3f,
-	TSVAL_MAC_SHIFT = 6,
-	TSVAL_MAC_FROM = 24,       /* bits 49..24 of the MAC */
 	SCALE_NONE = 15,           /* exact scales are 0 to 14 (RFC 7323, 2.3) */
 	TIMESTAMP_BYTE_USED = 0x80,
 	DOMAIN_IPV4 = 4,
 	DOMAIN_IPV6 = 6,
+	OPTION_BYTE_SHIFT = 32,    /* in the last word under the MAC */
+	TIMESTAMP_BYTE_SHIFT = 40,
+	DOMAIN_SHIFT = 48,
 };
 
 /*
@@ -61,192 +62,119 @@ static inline unsigned int window_scale_index(int8_t scale)
 	return index[(scale + 1) & 15];
 }
 
-void sw_cookie_encode_options(const struct sw_cookie_options *options, uint8_t *option_byte, uint8_t *timestamp_byte)
+static inline uint64_t last_word(uint32_t option_byte, uint32_t timestamp_byte, bool is_ipv6)
 {
-	const int8_t scale = options->window_scale;
-	unsigned int exact = SCALE_NONE;
+	return (uint64_t)option_byte << OPTION_BYTE_SHIFT | (uint64_t)timestamp_byte << TIMESTAMP_BYTE_SHIFT |
+		(uint64_t)(is_ipv6 ? DOMAIN_IPV6 : DOMAIN_IPV4) << DOMAIN_SHIFT;
+}
+
+void sw_cookie_terms_make(struct sw_cookie_terms *terms, const struct sw_cookie_options *granted, bool is_ipv6,
+	uint32_t epoch)
+{
+	const int8_t scale = granted->window_scale;
+	unsigned int exact = SCALE_NONE, option_byte;
 
 	if (scale >= 0)
 		exact = scale > SW_WINDOW_SCALE_MAX ? SW_WINDOW_SCALE_MAX : (unsigned int)scale;
-
-	*option_byte = (uint8_t)(mss_index(options->mss) << ISN_MSS_SHIFT | window_scale_index(scale) << ISN_SCALE_SHIFT |
-							 (options->sack ? ISN_SACK : 0));
-	*timestamp_byte = 0;
-	if (options->timestamps)
-		*timestamp_byte = (uint8_t)(TIMESTAMP_BYTE_USED | exact << TSVAL_SCALE_SHIFT | (options->ecn ? TSVAL_ECN : 0));
+	option_byte = mss_index(granted->mss) << ISN_MSS_SHIFT | window_scale_index(scale) << ISN_SCALE_SHIFT |
+		(granted->sack ? ISN_SACK : 0u);
+	terms->timestamps = granted->timestamps;
+	terms->tsval = granted->timestamps ? exact << TSVAL_SCALE_SHIFT | (granted->ecn ? TSVAL_ECN : 0u) : 0;
+	terms->isn = option_byte | (epoch & ISN_EPOCH);
+	terms->word = last_word(option_byte, granted->timestamps ? TIMESTAMP_BYTE_USED | terms->tsval : 0, is_ipv6);
 }
 
-void sw_cookie_decode(uint32_t isn, bool has_timestamp, uint32_t tsecr, struct sw_cookie_options *options)
+void sw_cookie_decode(const struct sw_packet *ack, struct sw_cookie_options *options)
 {
+	const uint32_t isn = ack->ack - 1;
+
 	*options = (struct sw_cookie_options){
 		.mss = sw_cookie_mss[isn >> ISN_MSS_SHIFT & 7],
 		.window_scale = sw_cookie_window_scale[isn >> ISN_SCALE_SHIFT & 7],
 		.sack = (isn & ISN_SACK) != 0,
 	};
-	if (has_timestamp) {
-		const unsigned int exact = tsecr >> TSVAL_SCALE_SHIFT & 15;
+	if (ack->timestamp_offset) {
+		const unsigned int exact = ack->tsecr >> TSVAL_SCALE_SHIFT & 15;
 
 		options->window_scale = exact == SCALE_NONE ? SW_WINDOW_SCALE_NONE : (int8_t)exact;
 		options->timestamps = 1;
-		options->ecn = (tsecr & TSVAL_ECN) != 0;
+		options->ecn = (ack->tsecr & TSVAL_ECN) != 0;
 	}
 }
 
-static inline uint64_t load_le64(const uint8_t *p)
-{
-	uint64_t word;
+/* ---- echoes ----------------------------------------------------------------------------------------------------- */
 
-	memcpy(&word, p, 8);
-	return le64toh(word);
-}
-
-unsigned int sw_cookie_words(const struct sw_packet *p, uint32_t client_isn, uint8_t option_byte,
-	uint8_t timestamp_byte, uint64_t *words)
-{
-	const uint64_t tuple = (uint64_t)client_isn << 32 | (uint32_t)p->server_port << 16 | p->client_port;
-	const uint64_t rest = (uint64_t)timestamp_byte << 40 | (uint64_t)option_byte << 32 | p->vlan;
-
-	if (!p->is_ipv6) {
-		uint8_t addresses[8];
-
-		memcpy(addresses, p->client.bytes + 12, 4);
-		memcpy(addresses + 4, p->server.bytes + 12, 4);
-		words[0] = load_le64(addresses);
-		words[SW_BURST] = tuple;
-		words[2 * SW_BURST] = rest | (uint64_t)DOMAIN_IPV4 << 48;
-		return SW_COOKIE_WORDS_IPV4;
-	}
-	words[0] = load_le64(p->client.bytes);
-	words[SW_BURST] = load_le64(p->client.bytes + 8);
-	words[2 * SW_BURST] = load_le64(p->server.bytes);
-	words[3 * SW_BURST] = load_le64(p->server.bytes + 8);
-	words[4 * SW_BURST] = tuple;
-	words[5 * SW_BURST] = rest | (uint64_t)DOMAIN_IPV6 << 48;
-	return SW_COOKIE_WORDS_IPV6;
-}
-
-uint32_t sw_cookie_isn(uint64_t mac, uint8_t option_byte, unsigned int parity)
-{
-	return (uint32_t)mac << 8 | (option_byte & ISN_OPTIONS) | (parity & ISN_EPOCH);
-}
-
-uint32_t sw_cookie_tsval(uint64_t mac, uint8_t timestamp_byte)
-{
-	return (uint32_t)(mac >> TSVAL_MAC_FROM) << TSVAL_MAC_SHIFT | (timestamp_byte & TSVAL_OPTIONS);
-}
-
-enum sw_cookie_result sw_cookie_check(uint64_t mac, uint32_t isn, bool has_timestamp, uint32_t tsecr)
-{
-	/* Both differences first, one decision at the end. The option bits need no compare: they are under the MAC. */
-	const uint32_t isn_difference = (sw_cookie_isn(mac, 0, 0) ^ isn) >> 8;
-	const uint32_t tsval_counts = (uint32_t)-(int32_t)has_timestamp; /* all bits or none */
-	const uint32_t tsval_difference = (sw_cookie_tsval(mac, 0) ^ tsecr) >> TSVAL_MAC_SHIFT & tsval_counts;
-
-	return (isn_difference | tsval_difference) == 0 ? SW_COOKIE_VALID : SW_COOKIE_INVALID;
-}
-
-/* ---- bursts ----------------------------------------------------------------------------------------------------- */
-
-/* Packets whose messages have the same length and key: hashed together. */
+/* Echoes of one family and one parity of epochs: hashed together. */
 struct group {
-	uint64_t words[SW_COOKIE_WORDS_MAX][SW_BURST];
-	uint64_t macs[SW_BURST];
+	struct sw_cookie_lanes lanes;
 	uint8_t packets[SW_BURST]; /* which packet a lane is */
-	unsigned int count, word_count;
+	unsigned int count;
 };
 
-static void group_clear(struct group *g)
-{
-	g->count = g->word_count = 0;
-}
-
-static void group_add(struct group *g, const struct sw_packet *p, unsigned int index, uint32_t client_isn,
-	uint8_t option_byte, uint8_t timestamp_byte)
-{
-	g->packets[g->count] = (uint8_t)index;
-	g->word_count = sw_cookie_words(p, client_isn, option_byte, timestamp_byte, &g->words[0][g->count]);
-	g->count++;
-}
-
-static void group_hash(struct group *g, const struct sw_cookie_keys *keys, const struct sw_siphash_key *key)
-{
-	if (g->count)
-		keys->burst(key, (const uint64_t(*)[SW_BURST])g->words, g->word_count, g->count, g->macs);
-}
-
-void sw_cookie_make_burst(const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
-	const struct sw_cookie_options options[], unsigned int count, struct sw_cookie cookies[])
-{
-	struct group groups[2]; /* by family */
-	uint8_t option_bytes[SW_BURST], timestamp_bytes[SW_BURST];
-
-	group_clear(&groups[0]);
-	group_clear(&groups[1]);
-	for (unsigned int i = 0; i < count; i++) {
-		sw_cookie_encode_options(&options[i], &option_bytes[i], &timestamp_bytes[i]);
-		group_add(&groups[packets[i]->is_ipv6 != 0], packets[i], i, packets[i]->seq, option_bytes[i],
-			timestamp_bytes[i]);
-	}
-	for (unsigned int family = 0; family < 2; family++) {
-		struct group *g = &groups[family];
-
-		group_hash(g, keys, &keys->current);
-		for (unsigned int lane = 0; lane < g->count; lane++) {
-			const unsigned int i = g->packets[lane];
-
-			cookies[i].isn = sw_cookie_isn(g->macs[lane], option_bytes[i], keys->epoch);
-			cookies[i].tsval = timestamp_bytes[i] ? sw_cookie_tsval(g->macs[lane], timestamp_bytes[i]) : 0;
-		}
-	}
-}
-
 /* The client's ISN and what it echoes, from an ACK that carries its first byte (RFC 9293, 3.5). */
-static void add_echo(struct group *g, const struct sw_packet *p, unsigned int index)
+static inline void group_add(struct group *g, const struct sw_packet *p, unsigned int index, bool is_ipv6)
 {
-	const uint8_t timestamp_byte =
-		p->timestamp_offset ? (uint8_t)(TIMESTAMP_BYTE_USED | (p->tsecr & TSVAL_OPTIONS)) : 0;
+	const uint32_t timestamp_byte = p->timestamp_offset ? TIMESTAMP_BYTE_USED | (p->tsecr & TSVAL_OPTIONS) : 0;
 
-	group_add(g, p, index, p->seq - 1, (uint8_t)((p->ack - 1) & ISN_OPTIONS), timestamp_byte);
+	sw_cookie_words(&g->lanes.words[0][g->count], p, is_ipv6, sw_cookie_tuple(p) - (1ull << 32),
+		last_word((p->ack - 1) & ISN_OPTIONS, timestamp_byte, is_ipv6));
+	g->packets[g->count++] = (uint8_t)index;
 }
 
-/* Hashes a group under `key`; who passes, and has not before, gets `passed`. Returns how many have not passed now. */
-static unsigned int check_group(struct group *g, const struct sw_cookie_keys *keys, const struct sw_siphash_key *key,
-	const struct sw_packet *const packets[], enum sw_cookie_result passed, uint8_t results[])
+/* Both differences first, one decision at the end. The option bits need no compare: they are under the MAC. */
+static inline bool is_right(uint64_t mac, const struct sw_packet *p)
 {
-	unsigned int failed = 0;
+	const uint32_t isn = (uint32_t)mac ^ (p->ack - 1) >> SW_COOKIE_ISN_MAC_SHIFT;
+	const uint32_t tsval = (uint32_t)(mac >> SW_COOKIE_TSVAL_MAC_FROM) ^ p->tsecr >> SW_COOKIE_TSVAL_MAC_SHIFT;
+	const uint32_t tsval_counts = (uint32_t)-(int32_t)(p->timestamp_offset != 0); /* all bits or none */
 
-	group_hash(g, keys, key);
-	for (unsigned int lane = 0; lane < g->count; lane++) {
-		const unsigned int i = g->packets[lane];
-		const struct sw_packet *p = packets[i];
-
-		if (sw_cookie_check(g->macs[lane], p->ack - 1, p->timestamp_offset != 0, p->tsecr) != SW_COOKIE_VALID)
-			failed++;
-		else if (results[i] == SW_COOKIE_INVALID)
-			results[i] = (uint8_t)passed;
-	}
-	return failed;
+	return (isn << SW_COOKIE_ISN_MAC_SHIFT | (tsval << SW_COOKIE_TSVAL_MAC_SHIFT & tsval_counts)) == 0;
 }
 
-void sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
-	unsigned int count, uint8_t results[], struct sw_cookie_options options[])
+/* Hashes a group under `key`. Returns who is right. */
+static uint32_t check_group(struct group *g, bool is_ipv6, const struct sw_cookie_keys *keys,
+	const struct sw_siphash_key *key, const struct sw_packet *packets)
 {
-	struct group groups[2][2]; /* by age of the key, by family */
+	uint32_t right = 0;
 
-	for (unsigned int i = 0; i < 4; i++)
-		group_clear(&groups[i / 2][i % 2]);
-	for (unsigned int i = 0; i < count; i++) {
-		const struct sw_packet *p = packets[i];
-		const unsigned int age = ((p->ack - 1) ^ keys->epoch) & ISN_EPOCH;
+	sw_cookie_hash(&g->lanes, g->count, is_ipv6, keys->burst, key);
+	for (unsigned int lane = 0; lane < g->count; lane++)
+		right |= (uint32_t)is_right(g->lanes.macs[lane], &packets[g->packets[lane]]) << g->packets[lane];
+	return right;
+}
 
-		results[i] = SW_COOKIE_INVALID;
-		sw_cookie_decode(p->ack - 1, p->timestamp_offset != 0, p->tsecr, &options[i]);
-		add_echo(&groups[age][p->is_ipv6 != 0], p, i);
+/* Those of `set` that are of the family. Returns the others. */
+static uint32_t verify_family(const struct sw_cookie_keys *keys, const struct sw_packet *packets, uint32_t set,
+	bool is_ipv6, struct sw_cookie_verdicts *verdicts)
+{
+	struct group groups[2]; /* by age of the key */
+	uint32_t others = 0;
+
+	groups[0].count = groups[1].count = 0;
+	for (; set; set &= set - 1) {
+		const unsigned int i = (unsigned int)__builtin_ctz(set);
+		const struct sw_packet *p = &packets[i];
+
+		if (p->is_ipv6 == is_ipv6)
+			group_add(&groups[((p->ack - 1) ^ keys->epoch) & ISN_EPOCH], p, i, is_ipv6);
+		else
+			others |= 1u << i;
 	}
-	for (unsigned int family = 0; family < 2; family++) {
-		check_group(&groups[1][family], keys, &keys->previous, packets, SW_COOKIE_VALID, results);
-		/* Once more under the key two epochs back, whose parity is the same: the words are there already. */
-		if (check_group(&groups[0][family], keys, &keys->current, packets, SW_COOKIE_VALID, results))
-			check_group(&groups[0][family], keys, &keys->before_previous, packets, SW_COOKIE_VALID_BUT_EXPIRED, results);
-	}
+	verdicts->valid |= check_group(&groups[1], is_ipv6, keys, &keys->previous, packets);
+	const uint32_t right = check_group(&groups[0], is_ipv6, keys, &keys->current, packets);
+	verdicts->valid |= right;
+	/* Once more under the key two epochs back, whose parity is the same: the words are there already. */
+	if ((unsigned int)__builtin_popcount(right) != groups[0].count)
+		verdicts->expired |= check_group(&groups[0], is_ipv6, keys, &keys->before_previous, packets) & ~right;
+	return others;
+}
+
+struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys,
+	const struct sw_packet *packets, uint32_t set)
+{
+	struct sw_cookie_verdicts verdicts = {0, 0};
+
+	while (set)
+		set = verify_family(keys, packets, set, packets[__builtin_ctz(set)].is_ipv6, &verdicts);
+	return verdicts;
 }

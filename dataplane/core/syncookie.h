@@ -47,6 +47,9 @@ enum {
 	SW_COOKIE_MASTER_BYTES = 32,
 	SW_MSS_DEFAULT_IPV4 = 536,  /* RFC 9293, 3.7.1: no MSS option */
 	SW_MSS_DEFAULT_IPV6 = 1220,
+	SW_COOKIE_ISN_MAC_SHIFT = 8,
+	SW_COOKIE_TSVAL_MAC_FROM = 24, /* bits 49..24 of the MAC */
+	SW_COOKIE_TSVAL_MAC_SHIFT = 6,
 };
 
 extern const uint16_t sw_cookie_mss[8];         /* rising */
@@ -60,16 +63,10 @@ struct sw_cookie_options {
 	uint8_t ecn;         /* 0 or 1; lost without timestamps */
 };
 
-/* The numbers of one SYN-ACK, host order. */
-struct sw_cookie {
-	uint32_t isn;
-	uint32_t tsval; /* 0 when options.timestamps is 0 */
-};
-
-enum sw_cookie_result {
-	SW_COOKIE_VALID,
-	SW_COOKIE_INVALID,
-	SW_COOKIE_VALID_BUT_EXPIRED, /* made with the key of the epoch before the previous; to be refused */
+/* What became of a burst of echoed cookies: a bit for each packet. Whoever is in neither set is wrong. */
+struct sw_cookie_verdicts {
+	uint32_t valid;
+	uint32_t expired; /* made with the key of the epoch before the previous; to be refused */
 };
 
 /* Housekeeping makes a new one each epoch and publishes it whole; workers only read it. */
@@ -97,41 +94,89 @@ static inline struct sw_cookie_options sw_cookie_options_of(const struct sw_pack
 	};
 }
 
-/*
- * cookies[i] becomes the cookie that answers the SYN packets[i] with what options[i] grants. count <= SW_BURST.
- * Grant only what the client offered: an option the cookie says yes to must have been in the SYN.
- */
-void sw_cookie_make_burst(const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
-	const struct sw_cookie_options options[], unsigned int count, struct sw_cookie cookies[]);
+/* What the options that are granted become in cookies: the same for all SYNs of a family that are granted the same. */
+struct sw_cookie_terms {
+	uint64_t word;       /* the last one under the MAC, but for the VLAN tags */
+	uint32_t isn, tsval; /* the numbers, but for the MAC */
+	bool timestamps;
+};
 
 /*
- * Checks the ACKs packets[i] (the client's ISN is seq - 1, the cookie ack - 1 and TSecr). results[i] becomes an enum
- * sw_cookie_result; options[i] is meaningful when it is SW_COOKIE_VALID. count <= SW_BURST. Cost: one SipHash each,
- * one more for those that fail with the parity of the current epoch.
+ * Grant only what the client offered: an option the cookie says yes to must have been in the SYN. `epoch`: of the key
+ * under which the cookies will be made.
  */
-void sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *const packets[],
-	unsigned int count, uint8_t results[], struct sw_cookie_options options[]);
+void sw_cookie_terms_make(struct sw_cookie_terms *terms, const struct sw_cookie_options *granted, bool is_ipv6,
+	uint32_t epoch);
 
-/* ---- the parts ------------------------------------------------------------------------------------------------- */
+/* Messages of one family, a lane each: word w of message i is words[w][i]. Their MACs, once they are hashed. */
+struct sw_cookie_lanes {
+	uint64_t words[SW_COOKIE_WORDS_MAX][SW_BURST];
+	uint64_t macs[SW_BURST];
+};
 
-/* The bytes that go into the MAC and, shifted into place, into the numbers. timestamp_byte is 0 without timestamps. */
-void sw_cookie_encode_options(const struct sw_cookie_options *options, uint8_t *option_byte, uint8_t *timestamp_byte);
+/* The ports and SEQ of a packet, as they stand under the MAC. */
+static inline uint64_t sw_cookie_tuple(const struct sw_packet *p)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are loaded in groups");
+	_Static_assert(offsetof(struct sw_packet, server_port) == offsetof(struct sw_packet, client_port) + 2 &&
+					   offsetof(struct sw_packet, seq) == offsetof(struct sw_packet, client_port) + 4,
+		"and lie in the order of the word");
+	uint64_t tuple;
 
-/* What an echoed cookie says, true only if its MAC is. `tsecr` is ignored when has_timestamp is false. */
-void sw_cookie_decode(uint32_t isn, bool has_timestamp, uint32_t tsecr, struct sw_cookie_options *options);
+	memcpy(&tuple, &p->client_port, 8);
+	return tuple;
+}
+
+/* The message of lane 0 at `words`; addresses and VLAN come from `p`, whichever direction it goes. */
+static inline void sw_cookie_words(uint64_t *words, const struct sw_packet *p, bool is_ipv6, uint64_t tuple,
+	uint64_t last)
+{
+	uint32_t addresses[2];
+
+	if (!is_ipv6) {
+		memcpy(&addresses[0], p->client.bytes + 12, 4);
+		memcpy(&addresses[1], p->server.bytes + 12, 4);
+		words[0] = (uint64_t)addresses[1] << 32 | addresses[0];
+		words[SW_BURST] = tuple;
+		words[2 * SW_BURST] = last | p->vlan;
+		return;
+	}
+	memcpy(&words[0], p->client.bytes, 8);
+	memcpy(&words[SW_BURST], p->client.bytes + 8, 8);
+	memcpy(&words[2 * SW_BURST], p->server.bytes, 8);
+	memcpy(&words[3 * SW_BURST], p->server.bytes + 8, 8);
+	words[4 * SW_BURST] = tuple;
+	words[5 * SW_BURST] = last | p->vlan;
+}
+
+static inline void sw_cookie_hash(struct sw_cookie_lanes *lanes, unsigned int count, bool is_ipv6,
+	sw_siphash_burst_fn burst, const struct sw_siphash_key *key)
+{
+	burst(key, (const uint64_t(*)[SW_BURST])lanes->words, is_ipv6 ? SW_COOKIE_WORDS_IPV6 : SW_COOKIE_WORDS_IPV4, count,
+		lanes->macs);
+}
+
+/* The numbers of a SYN-ACK. */
+static inline uint32_t sw_cookie_isn(uint64_t mac, const struct sw_cookie_terms *terms)
+{
+	return (uint32_t)mac << SW_COOKIE_ISN_MAC_SHIFT | terms->isn;
+}
+
+static inline uint32_t sw_cookie_tsval(uint64_t mac, const struct sw_cookie_terms *terms) /* with timestamps */
+{
+	return (uint32_t)(mac >> SW_COOKIE_TSVAL_MAC_FROM) << SW_COOKIE_TSVAL_MAC_SHIFT | terms->tsval;
+}
 
 /*
- * Writes the words of the MAC for lane 0 of `words`: word w to words[w * SW_BURST]. Returns how many: 3 or 6.
- * Addresses, ports and VLAN come from `p`, whichever direction it goes.
+ * Checks the ACKs packets[i] for each bit i of `set`: the client's ISN is SEQ - 1, the cookie ACK - 1 and TSecr. In a
+ * time that does not depend on where the numbers differ. Cost: one SipHash each, one more for those that fail with the
+ * parity of the current epoch.
  */
-unsigned int sw_cookie_words(const struct sw_packet *p, uint32_t client_isn, uint8_t option_byte,
-	uint8_t timestamp_byte, uint64_t *words);
+struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys,
+	const struct sw_packet *packets, uint32_t set);
 
-uint32_t sw_cookie_isn(uint64_t mac, uint8_t option_byte, unsigned int parity);
-uint32_t sw_cookie_tsval(uint64_t mac, uint8_t timestamp_byte);
-
-/* VALID or INVALID, in a time that does not depend on where the numbers differ. */
-enum sw_cookie_result sw_cookie_check(uint64_t mac, uint32_t isn, bool has_timestamp, uint32_t tsecr);
+/* What the cookie that an ACK echoes says, true only if it is valid. */
+void sw_cookie_decode(const struct sw_packet *ack, struct sw_cookie_options *options);
 
 /* ---- keys ------------------------------------------------------------------------------------------------------ */
 

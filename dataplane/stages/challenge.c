@@ -12,14 +12,52 @@
 
 enum { WINDOW_MIN = 4096 };
 
-/* A SYN on its way to its answer. */
-struct answer {
-	uint64_t form;   /* what its form depends on, below; answers of the same one are mostly in a row */
-	uint8_t packet;
+/* SYNs of one family in a row that ask for the same of servers that keep the same. */
+struct run {
+	struct sw_cookie_terms terms;
+	uint8_t layout;
+	uint8_t end; /* lane */
 };
 
+/* What their answers look like: that follows from the promise and from which options are granted, no more. */
+struct layout {
+	struct sw_promise promise;
+	struct sw_segment_form form;
+};
+
+/* Which options: SACK, timestamps, ECN, window scale; a bit each. */
+enum { KINDS = 16 };
+
+/* SYNs of one family on the way to their answers. */
+struct answers {
+	struct sw_cookie_lanes lanes;
+	uint8_t packets[SW_BURST]; /* which packet a lane is */
+	uint32_t room; /* bit i: there seems to be room to remember the answer to packet i */
+	unsigned int count, run_count, layout_count;
+	struct run runs[SW_BURST];
+	struct layout layouts[SW_BURST];
+	uint8_t latest[KINDS]; /* the last layout of each kind; what lies beyond layout_count is none */
+};
+
+/*
+ * mss, window_scale and options in one; of the latter only what matters, and in their place whether the client asks for
+ * ECN (RFC 3168, 6.1.1).
+ */
+static inline uint32_t asked_by(const struct sw_packet *p)
+{
+	_Static_assert(offsetof(struct sw_packet, window_scale) == offsetof(struct sw_packet, mss) + 2 &&
+					   offsetof(struct sw_packet, options) == offsetof(struct sw_packet, mss) + 3,
+		"options are compared as one word");
+	const uint32_t matters = 0xffffffu | (SW_OPTION_SACK_PERMITTED | SW_OPTION_TIMESTAMPS) << 24;
+	const uint32_t ecn = (uint32_t)(SW_TCP_ECE | SW_TCP_CWR) << 24;
+	uint32_t options;
+
+	memcpy(&options, &p->mss, 4);
+	return (options & matters) | ((uint32_t)p->tcp_flags << 24 & ecn);
+}
+
 /* What the answer grants: what the client offers and the server is known to keep. */
-static inline struct sw_cookie_options grant(const struct sw_packet *p, struct sw_promise promise)
+static struct sw_cookie_options grant(const struct sw_packet *p, struct sw_promise promise)
 {
 	struct sw_cookie_options o = sw_cookie_options_of(p);
 
@@ -31,94 +69,166 @@ static inline struct sw_cookie_options grant(const struct sw_packet *p, struct s
 	return o;
 }
 
-static inline uint64_t form_of(const struct sw_cookie_options *granted, struct sw_promise promise, bool is_ipv6)
-{
-	const uint8_t scale = (uint8_t)(granted->window_scale < 0 ? SW_WINDOW_SCALE_NONE : promise.window_scale);
-
-	return (uint64_t)promise.mss << 16 | (uint64_t)scale << 8 | (uint64_t)is_ipv6 << 4 | (uint64_t)granted->ecn << 2 |
-		(uint64_t)granted->timestamps << 1 | granted->sack;
-}
-
-static __attribute__((noinline)) void make_form(const struct sw_worker *w, uint64_t key, struct sw_segment_form *form)
+static void make_layout(const struct sw_worker *w, struct layout *l,
+	const struct sw_cookie_options *granted, struct sw_promise promise, bool is_ipv6)
 {
 	const uint32_t held = w->policy->held_bytes_per_flow;
 	struct sw_segment s = {
-		.is_ipv6 = key >> 4 & 1,
-		.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (key & 4 ? SW_TCP_ECE : 0)),
+		.is_ipv6 = is_ipv6,
+		.flags = (uint8_t)(SW_TCP_SYN | SW_TCP_ACK | (granted->ecn ? SW_TCP_ECE : 0)),
 		.window = (uint16_t)(held > 65535 ? 65535 : held < WINDOW_MIN ? WINDOW_MIN : held),
 	};
 
-	sw_segment_syn_options(&s, (uint16_t)(key >> 16), (int8_t)(key >> 8 & 0xff), key & 1, key & 2, 0, 0);
-	sw_segment_form_make(form, &s);
+	sw_segment_syn_options(&s, promise.mss, granted->window_scale < 0 ? SW_WINDOW_SCALE_NONE : promise.window_scale,
+		granted->sack, granted->timestamps, 0, 0);
+	sw_segment_form_make(&l->form, &s);
+	l->promise = promise;
 }
 
-static inline void write_answer(struct rte_mbuf *m, const struct sw_packet *p, const struct sw_segment_form *form,
-	const struct sw_cookie *cookie, bool timestamps)
+/* The latest of its kind, if it will do, or a new one. */
+static uint8_t layout_for(const struct sw_worker *w, struct answers *a, const struct sw_cookie_options *granted,
+	struct sw_promise promise, bool is_ipv6)
+{
+	uint8_t *latest = &a->latest[granted->sack | granted->timestamps << 1 | granted->ecn << 2 |
+		(granted->window_scale >= 0) << 3];
+
+	if (*latest >= a->layout_count || memcmp(&a->layouts[*latest].promise, &promise, sizeof(promise)) != 0) {
+		*latest = (uint8_t)a->layout_count++;
+		make_layout(w, &a->layouts[*latest], granted, promise, is_ipv6);
+	}
+	return *latest;
+}
+
+static __attribute__((noinline)) struct run *begin_run(const struct sw_worker *w, struct answers *a,
+	const struct sw_packet *p, uint32_t slot)
+{
+	const struct sw_promise promise = *sw_promise_of(w, slot, p->is_ipv6);
+	const struct sw_cookie_options granted = grant(p, promise);
+	struct run *run = &a->runs[a->run_count++];
+
+	sw_cookie_terms_make(&run->terms, &granted, p->is_ipv6, w->keys->epoch);
+	run->layout = layout_for(w, a, &granted, promise, p->is_ipv6);
+	return run;
+}
+
+static inline void end_run(struct sw_worker *w, struct run *run, uint32_t slot, unsigned int begin, unsigned int end)
+{
+	run->end = (uint8_t)end;
+	sw_count_many(w, slot, SW_COUNT_SENT_SYN_ACK, end - begin);
+}
+
+/* Those of `set` that are of one family, the first one's, take their lanes. Returns the others. */
+static uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t set, bool is_ipv6, struct answers *a)
+{
+	uint64_t word = 0;
+	uint32_t asked = 0, slot = SW_NONE, others = 0;
+	unsigned int n = 0, begin = 0;
+	struct run *run = NULL;
+
+	a->room = 0;
+	a->run_count = a->layout_count = 0;
+	memset(a->latest, SW_BURST, sizeof(a->latest));
+	for (; set; set &= set - 1) {
+		const size_t i = (size_t)__builtin_ctz(set);
+		const struct sw_packet *p = &b->packets[i];
+		if (unlikely(p->is_ipv6 != is_ipv6)) {
+			others |= 1u << i;
+			continue;
+		}
+		const uint32_t asks = asked_by(p);
+		if (unlikely(b->slots[i] != slot || asks != asked)) {
+			if (run != NULL)
+				end_run(w, run, slot, begin, n);
+			asked = asks;
+			slot = b->slots[i];
+			begin = n;
+			run = begin_run(w, a, p, slot);
+			word = run->terms.word;
+		}
+		const uint64_t tuple = sw_cookie_tuple(p);
+		sw_cookie_words(&a->lanes.words[0][n], p, is_ipv6, tuple, word);
+		a->packets[n++] = (uint8_t)i;
+		if (unlikely(sw_challenge_has_room(w, sw_challenge_key(w, p, tuple), b->proven >> i & 1)))
+			a->room |= 1u << i;
+	}
+	end_run(w, run, slot, begin, n);
+	a->count = n;
+	return others;
+}
+
+static inline __attribute__((always_inline)) void write_answer(struct rte_mbuf *m, const struct sw_packet *p,
+	uint64_t mac, const struct sw_cookie_terms *terms, const struct sw_segment_form *form, bool is_ipv6, bool timestamps)
 {
 	uint8_t *frame = sw_frame_of(m);
-	const struct sw_segment_stamp stamp = {
+	struct sw_segment_stamp stamp = {
 		.from = &p->server, .to = &p->client,
-		.ports = rte_cpu_to_be_32((uint32_t)p->server_port << 16 | p->client_port),
-		.seq = rte_cpu_to_be_32(cookie->isn), .ack = rte_cpu_to_be_32(p->seq + 1),
-		.tsval = rte_cpu_to_be_32(cookie->tsval), /* 0 without timestamps */
-		.tsecr = timestamps ? rte_cpu_to_be_32(p->tsval) : 0,
+		.ports = rte_cpu_to_be_32((uint32_t)sw_cookie_tuple(p)),
+		.seq = sw_cookie_isn(mac, terms), .ack = p->seq + 1,
 	};
 
+	if (timestamps) {
+		stamp.tsval = sw_cookie_tsval(mac, terms);
+		stamp.tsecr = p->tsval;
+	}
 	sw_frame_turn(frame);
-	sw_frame_resize(m, sw_segment_stamp(frame, p->l3_offset, form, &stamp));
+	sw_frame_resize(m, sw_segment_stamp(frame, p->l3_offset, form, &stamp, is_ipv6, timestamps));
 }
 
-static void answer_all(struct sw_worker *w, struct sw_burst *b, const struct answer *answers,
-	const struct sw_cookie *cookies, unsigned int count)
+static inline __attribute__((always_inline)) void write_answers(struct sw_burst *b, const struct answers *a,
+	unsigned int lane, const struct run *run, const struct sw_segment_form *form, bool is_ipv6, bool timestamps)
 {
-	struct sw_segment_form form;
-	uint64_t form_key = UINT64_MAX;
+	const uint8_t *packets = a->packets + lane, *end = a->packets + run->end;
 
-	for (unsigned int k = 0; k < count; k++) {
-		const unsigned int i = answers[k].packet;
-		const struct sw_packet *p = &b->packets[i];
-		if (unlikely(answers[k].form != form_key)) {
-			form_key = answers[k].form;
-			make_form(w, form_key, &form);
-		}
-		write_answer(b->mbufs[i], p, &form, &cookies[k], form_key & 2);
-		sw_decide(b, i, SW_ANSWER);
-		const uint32_t key = sw_challenge_key(w, p, p->seq);
-		const bool proven = b->proven >> i & 1;
-		if (unlikely(sw_challenge_has_room(w, key, proven)))
-			sw_challenge_remember(w, b, i, key, proven);
+	for (const uint64_t *macs = a->lanes.macs + lane; packets < end; packets++, macs++) {
+		const size_t i = *packets;
+		write_answer(b->mbufs[i], &b->packets[i], *macs, &run->terms, form, is_ipv6, timestamps);
+		b->verdicts[i] = SW_ANSWER;
 	}
 }
 
-static void count_answers(struct sw_worker *w, const struct sw_burst *b, const struct answer *answers,
-	unsigned int count)
+/* A run, from `lane` on. What is known of it at compile time need not be looked at in the loop. */
+static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struct answers *a, unsigned int lane,
+	const struct run *run, const struct sw_segment_form *form, bool is_ipv6)
 {
-	for (unsigned int k = 0, end; k < count; k = end) {
-		const uint32_t slot = b->slots[answers[k].packet];
-		for (end = k + 1; end < count && b->slots[answers[end].packet] == slot;)
-			end++;
-		sw_count_many(w, slot, SW_COUNT_SENT_SYN_ACK, end - k);
+	if (is_ipv6 && run->terms.timestamps)
+		write_answers(b, a, lane, run, form, true, true);
+	else if (is_ipv6)
+		write_answers(b, a, lane, run, form, true, false);
+	else if (run->terms.timestamps)
+		write_answers(b, a, lane, run, form, false, true);
+	else
+		write_answers(b, a, lane, run, form, false, false);
+}
+
+static void answer_all(struct sw_burst *b, const struct answers *a, bool is_ipv6)
+{
+	unsigned int lane = 0;
+
+	for (const struct run *run = a->runs; run < a->runs + a->run_count; lane = run->end, run++)
+		answer_run(b, a, lane, run, &a->layouts[run->layout].form, is_ipv6);
+}
+
+static void remember(struct sw_worker *w, const struct sw_burst *b, uint32_t room)
+{
+	for (unsigned int i; sw_next(&room, &i);) {
+		const uint32_t key = sw_challenge_key(w, &b->packets[i], sw_cookie_tuple(&b->packets[i]));
+		const bool proven = b->proven >> i & 1;
+		if (sw_challenge_has_room(w, key, proven)) /* still */
+			sw_challenge_remember(w, b, i, key, proven);
 	}
 }
 
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 {
-	const struct sw_packet *packets[SW_BURST];
-	struct sw_cookie_options granted[SW_BURST];
-	struct sw_cookie cookies[SW_BURST];
-	struct answer answers[SW_BURST];
-	unsigned int n = 0;
-	uint32_t todo = b->pending & b->syns;
+	struct answers a;
+	uint32_t set = b->pending & b->syns;
 
-	for (unsigned int i; sw_next(&todo, &i); n++) {
-		const struct sw_packet *p = packets[n] = &b->packets[i];
-		const struct sw_promise promise = *sw_promise_of(w, b->slots[i], p->is_ipv6);
-		granted[n] = grant(p, promise);
-		answers[n] = (struct answer){.form = form_of(&granted[n], promise, p->is_ipv6), .packet = (uint8_t)i};
+	b->pending &= ~set;
+	while (set) {
+		const bool is_ipv6 = b->packets[__builtin_ctz(set)].is_ipv6;
+		set = gather(w, b, set, is_ipv6, &a);
+		sw_cookie_hash(&a.lanes, a.count, is_ipv6, w->keys->burst, &w->keys->current);
+		answer_all(b, &a, is_ipv6);
+		remember(w, b, a.room);
 	}
-	if (n == 0)
-		return;
-	sw_cookie_make_burst(w->keys, packets, granted, n, cookies);
-	answer_all(w, b, answers, cookies, n);
-	count_answers(w, b, answers, n);
 }

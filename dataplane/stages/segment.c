@@ -5,38 +5,35 @@
 
 #include "stage.h"
 
-enum {
-	IPV4_BYTES = 20,
-	IPV6_BYTES = 40,
-	TCP_BYTES = 20,
-	HOP_LIMIT = 64, /* RFC 1700's default */
-};
+enum { HOP_LIMIT = 64 }; /* RFC 1700's default */
 
 /*
  * IPv4 with DF: the box sends no segment that could need fragments; the identification is then of no use (RFC 6864).
  */
 void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment *s)
 {
-	const unsigned int tcp_bytes = TCP_BYTES + s->option_words * 4;
+	const unsigned int tcp_bytes = SW_SEGMENT_TCP_BYTES + s->option_words * 4;
+	const rte_be32_t tcp_word = rte_cpu_to_be_32((uint32_t)tcp_bytes << 26 | (uint32_t)s->flags << 16 | s->window);
+	rte_be32_t ip[4] = {0};
 
-	*form = (struct sw_segment_form){.is_ipv6 = s->is_ipv6};
+	*form = (struct sw_segment_form){0};
 	if (s->is_ipv6) {
-		form->bytes = (uint16_t)(IPV6_BYTES + tcp_bytes);
-		form->ip_words[0] = RTE_BE32(6u << 28);
-		form->ip_words[1] = rte_cpu_to_be_32((uint32_t)tcp_bytes << 16 | IPPROTO_TCP << 8 | HOP_LIMIT);
+		form->bytes = (uint16_t)(SW_SEGMENT_IPV6_BYTES + tcp_bytes);
+		ip[0] = RTE_BE32(6u << 28);
+		ip[1] = rte_cpu_to_be_32((uint32_t)tcp_bytes << 16 | IPPROTO_TCP << 8 | HOP_LIMIT);
 	} else {
-		form->bytes = (uint16_t)(IPV4_BYTES + tcp_bytes);
-		form->ip_words[0] = rte_cpu_to_be_32(0x45000000u + form->bytes);
-		form->ip_words[1] = RTE_BE32(0x00004000);
-		form->ip_words[2] = RTE_BE32(HOP_LIMIT << 24 | IPPROTO_TCP << 16);
-		form->ip_sum = (uint64_t)form->ip_words[0] + form->ip_words[1] + form->ip_words[2];
+		form->bytes = (uint16_t)(SW_SEGMENT_IPV4_BYTES + tcp_bytes);
+		ip[0] = rte_cpu_to_be_32(0x45000000u + form->bytes);
+		ip[1] = RTE_BE32(0x00004000);
+		ip[2] = RTE_BE32(HOP_LIMIT << 24 | IPPROTO_TCP << 16);
 	}
-	form->tcp_word = rte_cpu_to_be_32((uint32_t)tcp_bytes << 26 | (uint32_t)s->flags << 16 | s->window);
-	form->tcp_sum = (uint64_t)RTE_BE16(IPPROTO_TCP) + rte_cpu_to_be_16((uint16_t)tcp_bytes) + form->tcp_word;
-	for (unsigned int i = 0; i < s->option_words; i++) {
-		form->options[i] = s->options[i];
+	form->ip_sum = (uint64_t)ip[0] + ip[1] + ip[2];
+	memcpy(form->ip, ip, sizeof(ip));
+	memcpy(form->tcp, &tcp_word, 4);
+	form->tcp_sum = (uint64_t)RTE_BE16(IPPROTO_TCP) + rte_cpu_to_be_16((uint16_t)tcp_bytes) + tcp_word;
+	for (unsigned int i = 0; i < s->option_words; i++)
 		form->tcp_sum += s->options[i];
-	}
+	memcpy(form->tcp + SW_SEGMENT_TCP_BYTES - SW_SEGMENT_TCP_FIXED, s->options, s->option_words * 4);
 }
 
 unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const struct sw_segment *s)
@@ -45,12 +42,12 @@ unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const stru
 										  : (uint32_t)s->client_port << 16 | s->server_port;
 	const struct sw_segment_stamp stamp = {
 		.from = s->from_server ? s->server : s->client, .to = s->from_server ? s->client : s->server,
-		.ports = rte_cpu_to_be_32(ports), .seq = rte_cpu_to_be_32(s->seq), .ack = rte_cpu_to_be_32(s->ack),
+		.ports = rte_cpu_to_be_32(ports), .seq = s->seq, .ack = s->ack,
 	};
 	struct sw_segment_form form;
 
 	sw_segment_form_make(&form, s);
-	return sw_segment_stamp(frame, l3_offset, &form, &stamp);
+	return sw_segment_stamp(frame, l3_offset, &form, &stamp, s->is_ipv6, false);
 }
 
 void sw_answer_reset(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)

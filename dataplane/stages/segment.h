@@ -8,6 +8,7 @@
 #define SW_SEGMENT_H
 
 #include <rte_byteorder.h>
+#include <tmmintrin.h>
 
 #include "../core/checksum.h"
 #include "../core/tcp_options.h"
@@ -33,23 +34,29 @@ struct sw_segment {
 	unsigned int option_words;
 };
 
+enum {
+	SW_SEGMENT_IPV4_BYTES = 20,
+	SW_SEGMENT_IPV6_BYTES = 40,
+	SW_SEGMENT_TCP_BYTES = 20,
+	SW_SEGMENT_TCP_FIXED = 12, /* ports, SEQ and ACK stand before */
+	SW_SEGMENT_TCP_TAIL = SW_SEGMENT_TCP_BYTES - SW_SEGMENT_TCP_FIXED + 4 * SW_SEGMENT_OPTION_WORDS,
+};
+
 /* Sums are over 32-bit words as they lie in memory. */
 struct sw_segment_form {
 	uint64_t ip_sum;  /* IPv4: of the header but for the addresses */
 	uint64_t tcp_sum; /* of the pseudo header but for the addresses, offset, flags, window and options */
-	rte_be32_t ip_words[3];
-	rte_be32_t tcp_word; /* offset, flags, window */
-	rte_be32_t options[SW_SEGMENT_OPTION_WORDS]; /* zeros behind the last: padding of a short frame */
-	uint16_t bytes;      /* IP and TCP headers */
-	bool is_ipv6;
+	uint8_t ip[16];   /* the header in front of the addresses, 12 bytes or 8; checksum 0 */
+	uint8_t tcp[SW_SEGMENT_TCP_TAIL]; /* from offset, flags and window on; behind the last option zeros: padding */
+	uint16_t bytes;   /* IP and TCP headers */
 };
 
-/* What one segment adds. Everything as on the wire. */
+/* What one segment adds. Addresses and ports as on the wire, numbers in host order. */
 struct sw_segment_stamp {
 	const struct sw_address *from, *to;
 	rte_be32_t ports; /* source, destination */
-	rte_be32_t seq, ack;
-	rte_be32_t tsval, tsecr; /* 0 unless the form has timestamps; the form's own are then 0 */
+	uint32_t seq, ack;
+	uint32_t tsval, tsecr; /* with timestamps */
 };
 
 /* segment.c. Takes family, flags, window and options of `s`. */
@@ -65,60 +72,76 @@ static inline uint32_t sw_segment_load32(const uint8_t *at)
 	return v;
 }
 
-static inline uint64_t sw_segment_sum16(const uint8_t *at)
+/* Two numbers that stand side by side, as on the wire. */
+static inline uint64_t sw_segment_pair(uint32_t first, uint32_t second)
 {
-	return (uint64_t)sw_segment_load32(at) + sw_segment_load32(at + 4) + sw_segment_load32(at + 8) +
-		sw_segment_load32(at + 12);
+	return rte_cpu_to_be_64((uint64_t)first << 32 | second);
 }
 
-/* RFC 791, 3.1. Returns the sum of the addresses, for the pseudo header (RFC 9293, 3.1). */
+/* RFC 791, 3.1. Returns `sum` and the addresses, for the pseudo header (RFC 9293, 3.1). */
 static inline uint64_t sw_segment_stamp_ipv4(uint8_t *ip, const struct sw_segment_form *form,
-	const struct sw_segment_stamp *s)
+	const struct sw_segment_stamp *s, uint64_t sum)
 {
 	const uint32_t from = sw_segment_load32(s->from->bytes + 12), to = sw_segment_load32(s->to->bytes + 12);
-	const uint64_t addresses = (uint64_t)from + to, both = (uint64_t)to << 32 | from;
-	const uint32_t sum = sw_checksum_finish(form->ip_sum + addresses);
-	const uint32_t third = form->ip_words[2] | sum << 16;
+	const uint64_t addresses = (uint64_t)from + to;
+	const uint16_t checksum = sw_checksum_finish(form->ip_sum + addresses);
 
-	memcpy(ip, form->ip_words, 8);
-	memcpy(ip + 8, &third, 4);
-	memcpy(ip + 12, &both, 8);
-	return addresses;
+	memcpy(ip, form->ip, 16);
+	memcpy(ip + 10, &checksum, 2);
+	memcpy(ip + 12, &from, 4);
+	memcpy(ip + 16, &to, 4);
+	return sum + addresses;
+}
+
+static inline uint64_t sw_segment_add_address(uint64_t sum, const struct sw_address *a)
+{
+	uint64_t high, low;
+
+	memcpy(&high, a->bytes, 8);
+	memcpy(&low, a->bytes + 8, 8);
+	return sw_checksum_add64(sw_checksum_add64(sum, high), low);
 }
 
 /* RFC 8200, 3 and 8.1; likewise. */
 static inline uint64_t sw_segment_stamp_ipv6(uint8_t *ip, const struct sw_segment_form *form,
-	const struct sw_segment_stamp *s)
+	const struct sw_segment_stamp *s, uint64_t sum)
 {
-	memcpy(ip, form->ip_words, 8);
+	memcpy(ip, form->ip, 8);
 	memcpy(ip + 8, s->from->bytes, 16);
 	memcpy(ip + 24, s->to->bytes, 16);
-	return sw_segment_sum16(s->from->bytes) + sw_segment_sum16(s->to->bytes);
+	return sw_segment_add_address(sw_segment_add_address(sum, s->from), s->to);
 }
 
 /*
  * Writes the segment at frame[l3_offset]; the link layer before it stands already, its EtherType as the family asks.
  * Needs room for a whole SYN of five option words, however short the segment is: it writes over the padding too.
  * Returns the length of the frame, at least SW_SEGMENT_FRAME_MIN.
+ * is_ipv6: of the form. timestamps: TSval and TSecr of the form are 0, and those of the stamp take their place. Where
+ * many segments of a form are stamped, both are known at compile time.
  */
-static inline unsigned int sw_segment_stamp(uint8_t *frame, unsigned int l3_offset, const struct sw_segment_form *form,
-	const struct sw_segment_stamp *s)
+static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8_t *frame, unsigned int l3_offset,
+	const struct sw_segment_form *form, const struct sw_segment_stamp *s, bool is_ipv6, bool timestamps)
 {
-	uint8_t *ip = frame + l3_offset, *tcp = ip + (form->is_ipv6 ? 40 : 20);
-	uint64_t sum = form->tcp_sum + s->ports + s->seq + s->ack + s->tsval + s->tsecr;
-	const rte_be32_t words[4] = {s->ports, s->seq, s->ack, form->tcp_word};
+	enum { TAIL = SW_SEGMENT_TCP_FIXED, TSVAL = SW_SEGMENT_TCP_BYTES + 4 * SW_SEGMENT_TSVAL_WORD };
+	uint8_t *ip = frame + l3_offset, *tcp = ip + (is_ipv6 ? SW_SEGMENT_IPV6_BYTES : SW_SEGMENT_IPV4_BYTES);
+	const uint64_t numbers = sw_segment_pair(s->seq, s->ack);
+	uint64_t sum = form->tcp_sum + s->ports;
 
-	sum += form->is_ipv6 ? sw_segment_stamp_ipv6(ip, form, s) : sw_segment_stamp_ipv4(ip, form, s);
-	memcpy(tcp, words, sizeof(words));
-	const uint32_t checksum = sw_checksum_finish(sum); /* and no urgent pointer */
-	memcpy(tcp + 16, &checksum, 4);
-	memcpy(tcp + 20, form->options, sizeof(form->options));
-	if (s->tsval != 0 || s->tsecr != 0) {
-		memcpy(tcp + 20 + SW_SEGMENT_TSVAL_WORD * 4, &s->tsval, 4);
-		memcpy(tcp + 20 + SW_SEGMENT_TSVAL_WORD * 4 + 4, &s->tsecr, 4);
+	sum = is_ipv6 ? sw_segment_stamp_ipv6(ip, form, s, sum) : sw_segment_stamp_ipv4(ip, form, s, sum);
+	memcpy(tcp, &s->ports, 4);
+	memcpy(tcp + 4, &numbers, 8);
+	memcpy(tcp + TAIL, form->tcp, 16);
+	memcpy(tcp + TAIL + sizeof(form->tcp) - 16, form->tcp + sizeof(form->tcp) - 16, 16);
+	sum = sw_checksum_add64(sum, numbers);
+	if (timestamps) {
+		const uint64_t times = sw_segment_pair(s->tsval, s->tsecr);
+		memcpy(tcp + TSVAL, &times, 8);
+		sum = sw_checksum_add64(sum, times);
 	}
-	const unsigned int length = l3_offset + form->bytes;
-	return length >= SW_SEGMENT_FRAME_MIN ? length : SW_SEGMENT_FRAME_MIN;
+	const uint16_t checksum = sw_checksum_finish(sum);
+	memcpy(tcp + 16, &checksum, 2);
+	const size_t length = (size_t)l3_offset + form->bytes; /* of 64 bits: for 32, compilers go through a vector register */
+	return (unsigned int)(length >= SW_SEGMENT_FRAME_MIN ? length : SW_SEGMENT_FRAME_MIN);
 }
 
 /* The options of a SYN or SYN-ACK into a segment; as sw_tcp_options_write_syn() writes them. */
@@ -140,17 +163,12 @@ static inline void sw_segment_syn_options(struct sw_segment *s, uint16_t mss, in
 	s->option_words = n;
 }
 
-/* Exchanges the MAC addresses. */
+/* Exchanges the MAC addresses; the four bytes behind them stay. */
 static inline void sw_frame_turn(uint8_t *frame)
 {
-	uint64_t to, from;
+	const __m128i turned = _mm_setr_epi8(6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15);
 
-	/* Eight bytes each; the destination's last two are the source's first, and what lies behind stays. */
-	memcpy(&to, frame, 8);
-	memcpy(&from, frame + 6, 8);
-	to = (to & 0xffffffffffffull) | (from >> 48 << 48);
-	memcpy(frame, &from, 8);
-	memcpy(frame + 6, &to, 8);
+	_mm_storeu_si128((__m128i *)(void *)frame, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(void *)frame), turned));
 }
 
 #endif

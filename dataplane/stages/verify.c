@@ -41,35 +41,37 @@ static bool may_be_older_than_us(struct sw_worker *w)
 }
 
 /* An ACK of no flow and without a cookie of ours. */
-static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
+static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool expired)
 {
 	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
 		sw_decide(b, i, SW_FORWARD);
-	else if (result == SW_COOKIE_VALID_BUT_EXPIRED)
+	else if (expired)
 		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
 	else
 		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
 }
 
 /* `a`: prepared for CONN. */
-static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
-	struct sw_admission *a)
+static void admit(struct sw_worker *w, struct sw_burst *b, unsigned int i, struct sw_admission *a)
 {
+	struct sw_cookie_options options;
+
 	a->group = sw_prefix_table_class(w->policy->sources, b->classes[i])->group;
 	a->connection = b->hashes[i] ^ (uint64_t)b->packets[i].ack << 32 ^ b->packets[i].ack;
 	const uint32_t record = sw_source_prove(w, a->source, a->is_ipv6, a->service->slot);
 	const bool free = unguarded(w, b, i);
 	const enum sw_drop_reason reason = free ? SW_ADMITTED : sw_admit_connection(w, a, record);
-	if (reason == SW_ADMITTED)
-		sw_connect_open(w, b, i, options, record, free ? NULL : a);
-	else if (a->service->refusal == SW_REFUSE_RST && sw_may_be_answered(reason))
+	if (reason == SW_ADMITTED) {
+		sw_cookie_decode(&b->packets[i], &options);
+		sw_connect_open(w, b, i, &options, record, free ? NULL : a);
+	} else if (a->service->refusal == SW_REFUSE_RST && sw_may_be_answered(reason)) {
 		sw_answer_reset(w, b, i, reason);
-	else
+	} else {
 		sw_drop(b, i, reason);
+	}
 }
 
-static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const struct sw_cookie_options *options,
-	struct sw_admission *a)
+static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, struct sw_admission *a)
 {
 	const struct sw_packet *p = &b->packets[i];
 	const uint32_t flow = b->flows[i];
@@ -88,16 +90,8 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, const
 		b->classes[i] = sw_prefix_table_lookup(w->policy->sources, &p->client); /* the old flow's was not looked up */
 	}
 	sw_count(w, b->slots[i], SW_COUNT_COOKIE_VALID);
-	admit(w, b, i, options, a);
+	admit(w, b, i, a);
 }
-
-/* Those of a burst that may echo a cookie, and what their cookies say. */
-struct echoes {
-	unsigned int count;
-	uint8_t which[SW_BURST];
-	uint8_t results[SW_BURST]; /* enum sw_cookie_result */
-	struct sw_cookie_options options[SW_BURST];
-};
 
 /* An ACK that may echo a cookie. */
 static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
@@ -108,7 +102,7 @@ static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsign
 }
 
 /* What is neither SYN nor ACK, or an ACK that echoes no cookie. */
-static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_cookie_result result)
+static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool expired)
 {
 	const uint8_t handshake = sw_handshake_of(&b->packets[i]);
 
@@ -121,21 +115,17 @@ static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, e
 	else if (handshake & SW_TCP_SYN)
 		refuse_or_pass(w, b, i, SW_DROP_SYN_ACK_UNEXPECTED);
 	else
-		not_ours(w, b, i, result);
+		not_ours(w, b, i, expired);
 }
 
 /* What the burst's valid cookies will look at: works it out, and asks for the memory of all before any is used. */
-static void prepare(struct sw_worker *w, const struct sw_burst *b, const struct echoes *e,
+static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t valid,
 	struct sw_admission admissions[SW_BURST])
 {
-	uint32_t valid = 0;
+	uint32_t todo = valid;
 
-	for (unsigned int k = 0; k < e->count; k++) {
-		if (e->results[k] != SW_COOKIE_VALID)
-			continue;
-		const unsigned int i = e->which[k];
+	for (unsigned int i; sw_next(&todo, &i);) {
 		struct sw_admission *a = &admissions[i];
-		valid |= 1u << i;
 		a->service = sw_service_of(w, b, i);
 		a->source = &b->packets[i].client;
 		a->is_ipv6 = b->packets[i].is_ipv6;
@@ -150,32 +140,21 @@ static void prepare(struct sw_worker *w, const struct sw_burst *b, const struct 
  */
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
-	const struct sw_packet *packets[SW_BURST];
 	struct sw_admission admissions[SW_BURST];
-	struct echoes e;
-	unsigned int next = 0;
-	uint32_t candidates = b->pending & ~b->syns, todo = candidates;
+	uint32_t candidates = b->pending & ~b->syns, todo = candidates, echoes = 0;
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	e.count = 0;
-	for (unsigned int i; sw_next(&candidates, &i);) {
-		if (!may_echo(w, b, i))
-			continue;
-		packets[e.count] = &b->packets[i];
-		e.which[e.count++] = (uint8_t)i;
-	}
-	if (e.count)
-		sw_cookie_verify_burst(w->keys, packets, e.count, e.results, e.options);
-	prepare(w, b, &e, admissions);
+	for (unsigned int i; sw_next(&candidates, &i);)
+		echoes |= (uint32_t)may_echo(w, b, i) << i;
+	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes);
+	prepare(w, b, cookies.valid, admissions);
 	for (unsigned int i; sw_next(&todo, &i);) {
-		const bool echoes = next < e.count && e.which[next] == i;
-		const unsigned int k = echoes ? next++ : 0;
 		if (w->flows.changes != b->changes)
 			sw_flow_look_again(w, b, i);
-		if (echoes && e.results[k] == SW_COOKIE_VALID)
-			valid(w, b, i, &e.options[k], &admissions[i]);
+		if (cookies.valid >> i & 1)
+			valid(w, b, i, &admissions[i]);
 		else
-			no_cookie(w, b, i, echoes ? (enum sw_cookie_result)e.results[k] : SW_COOKIE_INVALID);
+			no_cookie(w, b, i, cookies.expired >> i & 1);
 	}
 }

@@ -6,7 +6,7 @@
  */
 #include "fuzz.h"
 #include "frame_plain.h"
-#include "syncookie.h"
+#include "../cookies.h"
 
 static void check_tcp(const uint8_t *frame, const struct sw_packet *p)
 {
@@ -49,19 +49,16 @@ static void check_cookie(const struct sw_packet *syn)
 	const struct sw_cookie_keys keys = {
 		.current = key, .previous = {3, 4}, .epoch = 6, .burst = sw_siphash_burst_scalar};
 	const struct sw_cookie_options options = sw_cookie_options_of(syn);
-	const struct sw_packet *packets[1] = {syn};
 	struct sw_packet ack = *syn;
 	struct sw_cookie_options echoed;
-	struct sw_cookie cookie;
-	uint8_t result;
+	struct cookie cookie;
 
-	sw_cookie_make_burst(&keys, packets, &options, 1, &cookie);
+	make_cookies(&keys, syn, &options, 1, &cookie);
 	ack.seq = syn->seq + 1;
 	ack.ack = cookie.isn + 1;
 	ack.tsecr = cookie.tsval;
-	packets[0] = &ack;
-	sw_cookie_verify_burst(&keys, packets, 1, &result, &echoed);
-	SW_PROMISE(result == SW_COOKIE_VALID);
+	SW_PROMISE(sw_cookie_verify_burst(&keys, &ack, 1).valid == 1);
+	sw_cookie_decode(&ack, &echoed);
 	SW_PROMISE(echoed.mss <= options.mss || echoed.mss == sw_cookie_mss[0]);
 	SW_PROMISE(echoed.window_scale <= options.window_scale && echoed.sack == options.sack);
 }

@@ -9,6 +9,7 @@
 #include <rte_debug.h>
 
 #include "../../dataplane/core/frame.h"
+#include "../cookies.h"
 
 static const uint8_t options_bytes[][20] = {
 	[BENCH_MSS] = {2, 4, 0x05, 0xb4},
@@ -132,27 +133,25 @@ static void pass(struct bench_box *b, enum sw_side side)
 }
 
 /* The cookies that the box would have sent to `count` flows from `first` on. */
-static void cookies_of(struct bench_box *b, const struct bench_template *syn, uint32_t first, struct sw_cookie *cookies)
+static void cookies_of(struct bench_box *b, const struct bench_template *syn, uint32_t first, struct cookie *cookies)
 {
 	struct sw_packet views[SW_BURST];
-	const struct sw_packet *pointers[SW_BURST];
 	struct sw_cookie_options options[SW_BURST];
 
 	for (unsigned int i = 0; i < SW_BURST; i++) {
 		const struct bench_tuple tuple = bench_flow(first + i);
 		bench_write(b->frames[i], syn, &tuple, SW_OUTSIDE);
 		sw_frame_parse(rte_pktmbuf_mtod(b->frames[i], const uint8_t *), b->frames[i]->data_len, SW_OUTSIDE, &views[i]);
-		pointers[i] = &views[i];
 		options[i] = sw_cookie_options_of(&views[i]);
 	}
-	sw_cookie_make_burst(atomic_load(&b->box->shared.cookie_keys), pointers, options, SW_BURST, cookies);
+	make_cookies(atomic_load(&b->box->shared.cookie_keys), views, options, SW_BURST, cookies);
 }
 
 void bench_write_proof(struct bench_box *b, struct rte_mbuf **burst, uint32_t first, bool is_ipv6)
 {
 	const struct bench_template syn = bench_tcp(is_ipv6, SW_TCP_SYN, BENCH_ALL_OPTIONS);
 	const struct bench_template ack = bench_tcp(is_ipv6, SW_TCP_ACK, BENCH_TIMESTAMPS);
-	struct sw_cookie cookies[SW_BURST];
+	struct cookie cookies[SW_BURST];
 
 	cookies_of(b, &syn, first, cookies);
 	for (unsigned int i = 0; i < SW_BURST; i++) {

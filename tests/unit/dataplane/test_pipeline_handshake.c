@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The proxied handshake seen from both ends: what the answers say, and which echoes of them count. */
+#include "../core/random_prefixes.h"
 #include "challenges.h"
 #include "pipeline_model.h"
 
@@ -151,6 +152,48 @@ static void answer_grants_what_both_can(struct net *n)
 		if (offers[i].timestamps_granted)
 			assert_int_equal(syn.view.tsval, s.client_ts);
 	}
+}
+
+/*
+ * SYNs of both families, with and without tags, that ask for whatever they may, go through in bursts; each is answered as
+ * if it came alone. `kinds`: how many ways of asking there are.
+ */
+static void bursts_are_answered_like_single_syns(struct net *n)
+{
+	static const uint32_t kinds[] = {1, 2, 5, 20, 1000};
+	struct session s[SW_BURST];
+	const struct flavour *of[SW_BURST];
+	struct frame together[SW_BURST];
+	uint64_t random = 9;
+
+	for (unsigned int round = 0; round < 40; round++) {
+		if (round == 20) /* from here on both families keep the same */
+			net_promise(n, 0, &(struct sw_promise){.mss = 1234, .window_scale = 3, .sack = 1, .timestamps = 1, .ecn = 1});
+		for (unsigned int i = 0; i < SW_BURST; i++) {
+			uint64_t kind = random_below(&random, kinds[round % 5]) * 0x9e3779b97f4a7c15ull;
+			n->flavour = of[i] = &flavours[random_below(&random, round % 2 ? FLAVOURS : 1)];
+			s[i] = session_of(n, round * SW_BURST + i);
+			s[i].timestamps = kind >> 63;
+			s[i].sack = kind >> 62 & 1;
+			s[i].ecn = kind >> 61 & 1;
+			s[i].client_scale = (int)(kind >> 57 & 15) - 1;
+			s[i].client_mss = (uint16_t)(kind >> 40);
+			client_syn(&s[i]);
+		}
+		net_run(n);
+		for (unsigned int i = 0; i < SW_BURST; i++)
+			together[i] = net_expect(n, SW_OUTSIDE);
+		for (unsigned int i = 0; i < SW_BURST; i++) {
+			n->flavour = of[i];
+			client_syn(&s[i]);
+			net_run(n);
+			const struct frame alone = net_expect(n, SW_OUTSIDE);
+			assert_int_equal(together[i].length, alone.length);
+			assert_memory_equal(together[i].bytes, alone.bytes, alone.length);
+		}
+	}
+	assert_count(n, SENT_SYN_ACK, 40 * 2 * SW_BURST);
+	assert_int_equal(net_dropped_all(n), 0);
 }
 
 static void syn_data_and_unknown_options_are_not_reflected(struct net *n)
@@ -455,6 +498,7 @@ static const struct net_case cases[] = {
 	NET_CASE(connection_opens_and_closes, NULL),
 	NET_CASE(syn_ack_byte_by_byte, NULL),
 	NET_CASE(answer_grants_what_both_can, NULL),
+	NET_CASE_ONCE(bursts_are_answered_like_single_syns, NULL),
 	NET_CASE(syn_data_and_unknown_options_are_not_reflected, NULL),
 	NET_CASE(cookie_lives_two_epochs, NULL),
 	NET_CASE(echo_of_something_else_is_refused, NULL),

@@ -234,17 +234,17 @@ static void forms_are_stamped_as_segments_are_written(void **state)
 		    .to = s.from_server ? s.client : s.server,
 		    .ports = rte_cpu_to_be_32(s.from_server ? (uint32_t)s.server_port << 16 | s.client_port
 		                                            : (uint32_t)s.client_port << 16 | s.server_port),
-		    .seq = rte_cpu_to_be_32(s.seq),
-		    .ack = rte_cpu_to_be_32(s.ack),
-		    .tsval = stamped ? rte_cpu_to_be_32(tsval) : 0,
-		    .tsecr = stamped ? rte_cpu_to_be_32(tsecr) : 0,
+		    .seq = s.seq,
+		    .ack = s.ack,
+		    .tsval = tsval,
+		    .tsecr = tsecr,
 		};
 		sw_segment_syn_options(&s, mss, scale, sack, timestamps, stamped ? 0 : tsval, stamped ? 0 : tsecr);
 		assert_int_equal(s.option_words, naive_syn_options(words, mss, scale, sack, timestamps, tsval, tsecr));
 		put_segment(&wanted, &s, words);
 		const struct place p = place_of(room_of(l3, &s));
 		sw_segment_form_make(&form, &s);
-		assert_written(&p, sw_segment_stamp(p.frame, l3, &form, &stamp), l3, &wanted);
+		assert_written(&p, sw_segment_stamp(p.frame, l3, &form, &stamp, s.is_ipv6, timestamps && stamped), l3, &wanted);
 		free(p.memory);
 	}
 }

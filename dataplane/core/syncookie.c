@@ -105,76 +105,103 @@ void sw_cookie_decode(const struct sw_packet *ack, struct sw_cookie_options *opt
 /* ---- echoes ----------------------------------------------------------------------------------------------------- */
 
 /* Echoes of one family and one parity of epochs: hashed together. */
-struct group {
+struct echoes {
 	struct sw_cookie_lanes lanes;
+	uint64_t echoed[SW_BURST]; /* what the MAC has to be ... */
+	uint64_t counts[SW_BURST]; /* ... in these bits: 23..0, and 49..24 with timestamps */
 	uint8_t packets[SW_BURST]; /* which packet a lane is */
 	unsigned int count;
 };
 
+#define ISN_MAC ((1ull << SW_COOKIE_TSVAL_MAC_FROM) - 1)
+#define TSVAL_MAC ((1ull << 50) - 1 - ISN_MAC)
+
 /* The client's ISN and what it echoes, from an ACK that carries its first byte (RFC 9293, 3.5). */
-static inline void group_add(struct group *g, const struct sw_packet *p, unsigned int index, bool is_ipv6)
+static inline void add_echo(struct echoes *e, unsigned int lane, const struct sw_packet *p, bool is_ipv6)
 {
-	const uint32_t timestamp_byte = p->timestamp_offset ? TIMESTAMP_BYTE_USED | (p->tsecr & TSVAL_OPTIONS) : 0;
+	const uint64_t timestamps = -(uint64_t)(p->timestamp_offset != 0); /* all bits or none */
+	const uint32_t isn = p->ack - 1;
+	const uint64_t tsval = p->tsecr & timestamps;
+	const uint32_t timestamp_byte = (tsval & TSVAL_OPTIONS) | (TIMESTAMP_BYTE_USED & (uint32_t)timestamps);
 
-	sw_cookie_words(&g->lanes.words[0][g->count], p, is_ipv6, sw_cookie_tuple(p) - (1ull << 32),
-		last_word((p->ack - 1) & ISN_OPTIONS, timestamp_byte, is_ipv6));
-	g->packets[g->count++] = (uint8_t)index;
+	sw_cookie_words(&e->lanes.words[0][lane], p, is_ipv6, sw_cookie_tuple(p) - (1ull << 32),
+		last_word(isn & ISN_OPTIONS, timestamp_byte, is_ipv6));
+	e->echoed[lane] =
+		isn >> SW_COOKIE_ISN_MAC_SHIFT | tsval >> SW_COOKIE_TSVAL_MAC_SHIFT << SW_COOKIE_TSVAL_MAC_FROM;
+	e->counts[lane] = ISN_MAC | (TSVAL_MAC & timestamps);
 }
 
-/* Both differences first, one decision at the end. The option bits need no compare: they are under the MAC. */
-static inline bool is_right(uint64_t mac, const struct sw_packet *p)
+static void gather(struct echoes *e, const struct sw_packet *packets, uint32_t set, bool is_ipv6)
 {
-	const uint32_t isn = (uint32_t)mac ^ (p->ack - 1) >> SW_COOKIE_ISN_MAC_SHIFT;
-	const uint32_t tsval = (uint32_t)(mac >> SW_COOKIE_TSVAL_MAC_FROM) ^ p->tsecr >> SW_COOKIE_TSVAL_MAC_SHIFT;
-	const uint32_t tsval_counts = (uint32_t)-(int32_t)(p->timestamp_offset != 0); /* all bits or none */
+	unsigned int lane = 0;
 
-	return (isn << SW_COOKIE_ISN_MAC_SHIFT | (tsval << SW_COOKIE_TSVAL_MAC_SHIFT & tsval_counts)) == 0;
+	for (; set; set &= set - 1, lane++) {
+		const size_t i = (size_t)__builtin_ctz(set);
+
+		add_echo(e, lane, &packets[i], is_ipv6);
+		e->packets[lane] = (uint8_t)i;
+	}
+	e->count = lane;
 }
 
-/* Hashes a group under `key`. Returns who is right. */
-static uint32_t check_group(struct group *g, bool is_ipv6, const struct sw_cookie_keys *keys,
-	const struct sw_siphash_key *key, const struct sw_packet *packets)
+/*
+ * Hashes them under `key`. Returns which packets are right. Whole MACs are compared; the option bits need no compare, they
+ * are under the MAC.
+ */
+static uint32_t check(struct echoes *e, bool is_ipv6, sw_siphash_burst_fn burst, const struct sw_siphash_key *key)
 {
-	uint32_t right = 0;
+	uint32_t right = 0, lanes = 0;
 
-	sw_cookie_hash(&g->lanes, g->count, is_ipv6, keys->burst, key);
-	for (unsigned int lane = 0; lane < g->count; lane++)
-		right |= (uint32_t)is_right(g->lanes.macs[lane], &packets[g->packets[lane]]) << g->packets[lane];
+	sw_cookie_hash(&e->lanes, e->count, is_ipv6, burst, key);
+	for (unsigned int lane = 0; lane < e->count; lane++)
+		lanes |= (uint32_t)(((e->lanes.macs[lane] ^ e->echoed[lane]) & e->counts[lane]) == 0) << lane;
+	for (; lanes; lanes &= lanes - 1)
+		right |= 1u << e->packets[__builtin_ctz(lanes)];
 	return right;
 }
 
-/* Those of `set` that are of the family. Returns the others. */
-static uint32_t verify_family(const struct sw_cookie_keys *keys, const struct sw_packet *packets, uint32_t set,
+static void verify_current(const struct sw_cookie_keys *keys, const struct sw_packet *packets, uint32_t set,
 	bool is_ipv6, struct sw_cookie_verdicts *verdicts)
 {
-	struct group groups[2]; /* by age of the key */
-	uint32_t others = 0;
+	struct echoes e;
 
-	groups[0].count = groups[1].count = 0;
-	for (; set; set &= set - 1) {
-		const unsigned int i = (unsigned int)__builtin_ctz(set);
-		const struct sw_packet *p = &packets[i];
-
-		if (p->is_ipv6 == is_ipv6)
-			group_add(&groups[((p->ack - 1) ^ keys->epoch) & ISN_EPOCH], p, i, is_ipv6);
-		else
-			others |= 1u << i;
-	}
-	verdicts->valid |= check_group(&groups[1], is_ipv6, keys, &keys->previous, packets);
-	const uint32_t right = check_group(&groups[0], is_ipv6, keys, &keys->current, packets);
+	gather(&e, packets, set, is_ipv6);
+	const uint32_t right = check(&e, is_ipv6, keys->burst, &keys->current);
 	verdicts->valid |= right;
 	/* Once more under the key two epochs back, whose parity is the same: the words are there already. */
-	if ((unsigned int)__builtin_popcount(right) != groups[0].count)
-		verdicts->expired |= check_group(&groups[0], is_ipv6, keys, &keys->before_previous, packets) & ~right;
-	return others;
+	if (right != set)
+		verdicts->expired |= check(&e, is_ipv6, keys->burst, &keys->before_previous) & ~right;
 }
 
-struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys,
-	const struct sw_packet *packets, uint32_t set)
+static void verify_previous(const struct sw_cookie_keys *keys, const struct sw_packet *packets, uint32_t set,
+	bool is_ipv6, struct sw_cookie_verdicts *verdicts)
+{
+	struct echoes e;
+
+	gather(&e, packets, set, is_ipv6);
+	verdicts->valid |= check(&e, is_ipv6, keys->burst, &keys->previous);
+}
+
+struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *packets,
+	uint32_t set)
 {
 	struct sw_cookie_verdicts verdicts = {0, 0};
+	uint32_t ipv6 = 0, previous = 0;
 
-	while (set)
-		set = verify_family(keys, packets, set, packets[__builtin_ctz(set)].is_ipv6, &verdicts);
+	/* Sorted without a branch: who forges cookies draws their parity. */
+	for (uint32_t todo = set; todo; todo &= todo - 1) {
+		const size_t i = (size_t)__builtin_ctz(todo);
+
+		ipv6 |= (uint32_t)packets[i].is_ipv6 << i;
+		previous |= (((packets[i].ack - 1) ^ keys->epoch) & ISN_EPOCH) << i;
+	}
+	for (unsigned int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+		const uint32_t family = is_ipv6 ? ipv6 : set & ~ipv6;
+
+		if (family & ~previous)
+			verify_current(keys, packets, family & ~previous, is_ipv6, &verdicts);
+		if (family & previous)
+			verify_previous(keys, packets, family & previous, is_ipv6, &verdicts);
+	}
 	return verdicts;
 }

@@ -172,8 +172,8 @@ static inline uint32_t sw_cookie_tsval(uint64_t mac, const struct sw_cookie_term
  * time that does not depend on where the numbers differ. Cost: one SipHash each, one more for those that fail with the
  * parity of the current epoch.
  */
-struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys,
-	const struct sw_packet *packets, uint32_t set);
+struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *packets,
+	uint32_t set);
 
 /* What the cookie that an ACK echoes says, true only if it is valid. */
 void sw_cookie_decode(const struct sw_packet *ack, struct sw_cookie_options *options);

@@ -40,15 +40,21 @@ static bool may_be_older_than_us(struct sw_worker *w)
 	return true;
 }
 
-/* An ACK of no flow and without a cookie of ours. */
+/* An armed service refuses an ACK of no flow and without a cookie of ours. */
+static inline void refuse(struct sw_burst *b, unsigned int i, bool expired)
+{
+	if (expired)
+		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
+	else
+		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
+}
+
 static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool expired)
 {
 	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
 		sw_decide(b, i, SW_FORWARD);
-	else if (expired)
-		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
 	else
-		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
+		refuse(b, i, expired);
 }
 
 /* `a`: prepared for CONN. */
@@ -93,12 +99,33 @@ static void valid(struct sw_worker *w, struct sw_burst *b, unsigned int i, struc
 	admit(w, b, i, a);
 }
 
-/* An ACK that may echo a cookie. */
-static bool may_echo(const struct sw_worker *w, const struct sw_burst *b, unsigned int i)
+/* ACKs that may echo a cookie. */
+struct echoes {
+	uint32_t set;
+	uint32_t strict; /* of these, those of services that refuse whatever is neither a flow's nor valid */
+};
+
+static struct echoes find_echoes(const struct sw_worker *w, const struct sw_burst *b, uint32_t candidates)
 {
-	/* Whatever the mode is by now: who was sent a cookie knows of no other server. */
-	return sw_handshake_of(&b->packets[i]) == SW_TCP_ACK && !b->packets[i].is_fragment &&
-		sw_accepts_cookies(w, b->slots[i]);
+	const bool settled = w->now - w->shared->start_tsc >= w->policy->adopt_cycles; /* may_be_older_than_us() says no */
+	struct echoes e = {0, 0};
+	uint32_t slot = SW_NONE, accepts = 0, strict = 0;
+
+	for (; candidates; candidates &= candidates - 1) {
+		const size_t i = (size_t)__builtin_ctz(candidates);
+		const struct sw_packet *p = &b->packets[i];
+		if (sw_handshake_of(p) != SW_TCP_ACK || p->is_fragment)
+			continue;
+		if (b->slots[i] != slot) { /* neighbours mostly go to the same */
+			slot = b->slots[i];
+			/* Whatever the mode is by now: who was sent a cookie knows of no other server. */
+			accepts = sw_accepts_cookies(w, slot);
+			strict = accepts & (uint32_t)(settled && sw_armed(w, slot) && !unguarded(w, b, (unsigned int)i));
+		}
+		e.set |= accepts << i;
+		e.strict |= strict << i;
+	}
+	return e;
 }
 
 /* What is neither SYN nor ACK, or an ACK that echoes no cookie. */
@@ -141,20 +168,22 @@ static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t vali
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	struct sw_admission admissions[SW_BURST];
-	uint32_t candidates = b->pending & ~b->syns, todo = candidates, echoes = 0;
+	uint32_t todo = b->pending & ~b->syns;
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	for (unsigned int i; sw_next(&candidates, &i);)
-		echoes |= (uint32_t)may_echo(w, b, i) << i;
-	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes);
+	const struct echoes echoes = find_echoes(w, b, todo);
+	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes.set);
 	prepare(w, b, cookies.valid, admissions);
 	for (unsigned int i; sw_next(&todo, &i);) {
 		if (w->flows.changes != b->changes)
 			sw_flow_look_again(w, b, i);
+		const bool expired = cookies.expired >> i & 1;
 		if (cookies.valid >> i & 1)
 			valid(w, b, i, &admissions[i]);
+		else if (echoes.strict >> i & 1 && b->flows[i] == SW_FLOW_NONE)
+			refuse(b, i, expired);
 		else
-			no_cookie(w, b, i, cookies.expired >> i & 1);
+			no_cookie(w, b, i, expired);
 	}
 }

@@ -35,7 +35,8 @@ void sw_challenge_remember(struct sw_worker *w, const struct sw_burst *b, unsign
 
 void sw_challenge_forget(struct sw_worker *w, const struct sw_packet *p)
 {
-	const uint32_t key = sw_challenge_key(w, p, sw_cookie_tuple(p) - (1ull << 32)), place = sw_challenge_place(key);
+	const struct sw_challenge_secret secret = sw_challenge_secret(w);
+	const uint32_t key = sw_challenge_key(&secret, p, sw_cookie_tuple(p) - (1ull << 32)), place = sw_challenge_place(key);
 
 	if (sw_challenge_is_at(w, place, key))
 		clear(w, place);

@@ -20,21 +20,35 @@
 #define SW_CHALLENGE_USED 1u
 #define SW_CHALLENGE_PROVEN 2u
 
+/* What keys are hashed under, in registers. */
+struct sw_challenge_secret {
+	__m128i whiten, rounds[2];
+};
+
+static inline struct sw_challenge_secret sw_challenge_secret(const struct sw_worker *w)
+{
+	return (struct sw_challenge_secret){
+		.whiten = sw_limiter_load(w->limiter.key[1]),
+		.rounds = {sw_limiter_load(w->limiter.key[2]), sw_limiter_load(w->limiter.key[0])},
+	};
+}
+
 /* `tuple`: of the SYN, as sw_cookie_tuple() has it. */
-static inline uint32_t sw_challenge_key(const struct sw_worker *w, const struct sw_packet *p, uint64_t tuple)
+static inline uint32_t sw_challenge_key(const struct sw_challenge_secret *s, const struct sw_packet *p, uint64_t tuple)
 {
 	long long low;
 
 	memcpy(&low, p->client.bytes + 8, 8);
-	__m128i x = _mm_xor_si128(_mm_set_epi64x((long long)tuple, low), sw_limiter_load(w->limiter.key[1]));
-	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[2]));
-	x = _mm_aesenc_si128(x, sw_limiter_load(w->limiter.key[0]));
+	__m128i x = _mm_xor_si128(_mm_set_epi64x((long long)tuple, low), s->whiten);
+	x = _mm_aesenc_si128(x, s->rounds[0]);
+	x = _mm_aesenc_si128(x, s->rounds[1]);
 	return ((uint32_t)_mm_cvtsi128_si32(x) & ~SW_CHALLENGE_PROVEN) | SW_CHALLENGE_USED;
 }
 
 static inline uint32_t sw_challenge_place(uint32_t key)
 {
-	return key >> 2 & (SW_CHALLENGES - 1);
+	_Static_assert(SW_CHALLENGES == 1 << 10, "the upper ten bits");
+	return key >> 22;
 }
 
 static inline bool sw_challenge_is_at(const struct sw_worker *w, uint32_t place, uint32_t key)
@@ -42,12 +56,18 @@ static inline bool sw_challenge_is_at(const struct sw_worker *w, uint32_t place,
 	return (w->challenge_keys[place] & ~SW_CHALLENGE_PROVEN) == key;
 }
 
-/* May it be remembered? Under a flood the answer is nearly always no. */
-static inline bool sw_challenge_has_room(const struct sw_worker *w, uint32_t key, bool proven)
+/* May it be remembered, whoever sent it? Under a flood the answer is nearly always no. */
+static inline bool sw_challenge_has_room(const struct sw_worker *w, uint32_t key)
 {
-	const uint32_t place = sw_challenge_place(key), there = w->challenge_keys[place];
+	const uint32_t place = sw_challenge_place(key);
 
-	return there == 0 || sw_challenge_is_at(w, place, key) || (proven && !(there & SW_CHALLENGE_PROVEN));
+	return w->challenge_keys[place] == 0 || sw_challenge_is_at(w, place, key);
+}
+
+/* May it be remembered if its source is proven? */
+static inline bool sw_challenge_may_displace(const struct sw_worker *w, uint32_t key)
+{
+	return !(w->challenge_keys[sw_challenge_place(key)] & SW_CHALLENGE_PROVEN);
 }
 
 /* The answer to the SYN of `key` in b->mbufs[i] is about to be sent; there is room. */

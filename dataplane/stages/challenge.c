@@ -32,12 +32,21 @@ enum { KINDS = 16 };
 struct answers {
 	struct sw_cookie_lanes lanes;
 	uint8_t packets[SW_BURST]; /* which packet a lane is */
-	uint32_t room; /* bit i: there seems to be room to remember the answer to packet i */
+	uint32_t room; /* bit i: there may be room to remember the answer to packet i */
 	unsigned int count, run_count, layout_count;
 	struct run runs[SW_BURST];
 	struct layout layouts[SW_BURST];
 	uint8_t latest[KINDS]; /* the last layout of each kind; what lies beyond layout_count is none */
 };
+
+/* Its address in a register of its own: compilers would compute it for each field anew. */
+static inline const struct sw_packet *packet_of(const struct sw_burst *b, size_t i)
+{
+	const struct sw_packet *p = &b->packets[i];
+
+	__asm__("" : "+r"(p));
+	return p;
+}
 
 /*
  * mss, window_scale and options in one; of the latter only what matters, and in their place whether the client asks for
@@ -118,8 +127,11 @@ static inline void end_run(struct sw_worker *w, struct run *run, uint32_t slot, 
 }
 
 /* Those of `set` that are of one family, the first one's, take their lanes. Returns the others. */
-static uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t set, bool is_ipv6, struct answers *a)
+static inline __attribute__((always_inline)) uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t set,
+	bool is_ipv6, struct answers *a)
 {
+	const struct sw_challenge_secret secret = sw_challenge_secret(w);
+	const uint32_t all = set;
 	uint64_t word = 0;
 	uint32_t asked = 0, slot = SW_NONE, others = 0;
 	unsigned int n = 0, begin = 0;
@@ -130,7 +142,7 @@ static uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t s
 	memset(a->latest, SW_BURST, sizeof(a->latest));
 	for (; set; set &= set - 1) {
 		const size_t i = (size_t)__builtin_ctz(set);
-		const struct sw_packet *p = &b->packets[i];
+		const struct sw_packet *p = packet_of(b, i);
 		if (unlikely(p->is_ipv6 != is_ipv6)) {
 			others |= 1u << i;
 			continue;
@@ -148,12 +160,25 @@ static uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t s
 		const uint64_t tuple = sw_cookie_tuple(p);
 		sw_cookie_words(&a->lanes.words[0][n], p, is_ipv6, tuple, word);
 		a->packets[n++] = (uint8_t)i;
-		if (unlikely(sw_challenge_has_room(w, sw_challenge_key(w, p, tuple), b->proven >> i & 1)))
+		if (unlikely(sw_challenge_has_room(w, sw_challenge_key(&secret, p, tuple))))
 			a->room |= 1u << i;
 	}
 	end_run(w, run, slot, begin, n);
 	a->count = n;
+	a->room |= b->proven & all & ~others;
 	return others;
+}
+
+static __attribute__((noinline)) uint32_t gather_ipv4(struct sw_worker *w, const struct sw_burst *b, uint32_t set,
+	struct answers *a)
+{
+	return gather(w, b, set, false, a);
+}
+
+static __attribute__((noinline)) uint32_t gather_ipv6(struct sw_worker *w, const struct sw_burst *b, uint32_t set,
+	struct answers *a)
+{
+	return gather(w, b, set, true, a);
 }
 
 static inline __attribute__((always_inline)) void write_answer(struct rte_mbuf *m, const struct sw_packet *p,
@@ -175,19 +200,19 @@ static inline __attribute__((always_inline)) void write_answer(struct rte_mbuf *
 }
 
 static inline __attribute__((always_inline)) void write_answers(struct sw_burst *b, const struct answers *a,
-	unsigned int lane, const struct run *run, const struct sw_segment_form *form, bool is_ipv6, bool timestamps)
+	size_t lane, const struct run *run, const struct sw_segment_form *form, bool is_ipv6, bool timestamps)
 {
-	const uint8_t *packets = a->packets + lane, *end = a->packets + run->end;
+	const struct sw_cookie_terms terms = run->terms;
 
-	for (const uint64_t *macs = a->lanes.macs + lane; packets < end; packets++, macs++) {
-		const size_t i = *packets;
-		write_answer(b->mbufs[i], &b->packets[i], *macs, &run->terms, form, is_ipv6, timestamps);
+	for (const size_t end = run->end; lane < end; lane++) {
+		const size_t i = a->packets[lane];
+		write_answer(b->mbufs[i], packet_of(b, i), a->lanes.macs[lane], &terms, form, is_ipv6, timestamps);
 		b->verdicts[i] = SW_ANSWER;
 	}
 }
 
 /* A run, from `lane` on. What is known of it at compile time need not be looked at in the loop. */
-static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struct answers *a, unsigned int lane,
+static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struct answers *a, size_t lane,
 	const struct run *run, const struct sw_segment_form *form, bool is_ipv6)
 {
 	if (is_ipv6 && run->terms.timestamps)
@@ -202,7 +227,7 @@ static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struc
 
 static void answer_all(struct sw_burst *b, const struct answers *a, bool is_ipv6)
 {
-	unsigned int lane = 0;
+	size_t lane = 0;
 
 	for (const struct run *run = a->runs; run < a->runs + a->run_count; lane = run->end, run++)
 		answer_run(b, a, lane, run, &a->layouts[run->layout].form, is_ipv6);
@@ -210,10 +235,12 @@ static void answer_all(struct sw_burst *b, const struct answers *a, bool is_ipv6
 
 static void remember(struct sw_worker *w, const struct sw_burst *b, uint32_t room)
 {
+	const struct sw_challenge_secret secret = sw_challenge_secret(w);
+
 	for (unsigned int i; sw_next(&room, &i);) {
-		const uint32_t key = sw_challenge_key(w, &b->packets[i], sw_cookie_tuple(&b->packets[i]));
+		const uint32_t key = sw_challenge_key(&secret, &b->packets[i], sw_cookie_tuple(&b->packets[i]));
 		const bool proven = b->proven >> i & 1;
-		if (sw_challenge_has_room(w, key, proven)) /* still */
+		if (sw_challenge_has_room(w, key) || (proven && sw_challenge_may_displace(w, key)))
 			sw_challenge_remember(w, b, i, key, proven);
 	}
 }
@@ -226,9 +253,10 @@ void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 	b->pending &= ~set;
 	while (set) {
 		const bool is_ipv6 = b->packets[__builtin_ctz(set)].is_ipv6;
-		set = gather(w, b, set, is_ipv6, &a);
+		set = is_ipv6 ? gather_ipv6(w, b, set, &a) : gather_ipv4(w, b, set, &a);
 		sw_cookie_hash(&a.lanes, a.count, is_ipv6, w->keys->burst, &w->keys->current);
 		answer_all(b, &a, is_ipv6);
-		remember(w, b, a.room);
+		if (a.room)
+			remember(w, b, a.room);
 	}
 }

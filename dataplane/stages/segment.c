@@ -33,6 +33,7 @@ void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment 
 	form->tcp_sum = (uint64_t)RTE_BE16(IPPROTO_TCP) + rte_cpu_to_be_16((uint16_t)tcp_bytes) + tcp_word;
 	for (unsigned int i = 0; i < s->option_words; i++)
 		form->tcp_sum += s->options[i];
+	form->is_long = tcp_bytes > SW_SEGMENT_TCP_FIXED + 16;
 	memcpy(form->tcp + SW_SEGMENT_TCP_BYTES - SW_SEGMENT_TCP_FIXED, s->options, s->option_words * 4);
 }
 

@@ -49,6 +49,7 @@ struct sw_segment_form {
 	uint8_t ip[16];   /* the header in front of the addresses, 12 bytes or 8; checksum 0 */
 	uint8_t tcp[SW_SEGMENT_TCP_TAIL]; /* from offset, flags and window on; behind the last option zeros: padding */
 	uint16_t bytes;   /* IP and TCP headers */
+	bool is_long;     /* more than 16 bytes of `tcp` matter, padding of a short frame included */
 };
 
 /* What one segment adds. Addresses and ports as on the wire, numbers in host order. */
@@ -139,7 +140,8 @@ static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8
 	memcpy(tcp, &s->ports, 4);
 	memcpy(tcp + 4, &numbers, 8);
 	memcpy(tcp + TAIL, form->tcp, 16);
-	memcpy(tcp + TAIL + sizeof(form->tcp) - 16, form->tcp + sizeof(form->tcp) - 16, 16);
+	if (form->is_long) /* a frame without many options ends in its first line of cache, and the next is then not touched */
+		memcpy(tcp + TAIL + sizeof(form->tcp) - 16, form->tcp + sizeof(form->tcp) - 16, 16);
 	sum = sw_checksum_add64(sum, numbers);
 	if (timestamps) {
 		const uint64_t times = sw_segment_pair(s->tsval, s->tsecr);

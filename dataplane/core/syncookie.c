@@ -131,7 +131,8 @@ static inline void add_echo(struct echoes *e, unsigned int lane, const struct sw
 	e->counts[lane] = ISN_MAC | (TSVAL_MAC & timestamps);
 }
 
-static void gather(struct echoes *e, const struct sw_packet *packets, uint32_t set, bool is_ipv6)
+static inline __attribute__((always_inline)) void gather_family(struct echoes *e, const struct sw_packet *packets,
+	uint32_t set, bool is_ipv6)
 {
 	unsigned int lane = 0;
 
@@ -142,6 +143,14 @@ static void gather(struct echoes *e, const struct sw_packet *packets, uint32_t s
 		e->packets[lane] = (uint8_t)i;
 	}
 	e->count = lane;
+}
+
+static void gather(struct echoes *e, const struct sw_packet *packets, uint32_t set, bool is_ipv6)
+{
+	if (is_ipv6)
+		gather_family(e, packets, set, true);
+	else
+		gather_family(e, packets, set, false);
 }
 
 /*

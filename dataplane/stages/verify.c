@@ -40,13 +40,12 @@ static bool may_be_older_than_us(struct sw_worker *w)
 	return true;
 }
 
-/* An armed service refuses an ACK of no flow and without a cookie of ours. */
-static inline void refuse(struct sw_burst *b, unsigned int i, bool expired)
+/* Why an armed service refuses an ACK of no flow and without a cookie of ours. */
+static inline enum sw_drop_reason reason_of(const struct sw_packet *p, bool expired)
 {
 	if (expired)
-		sw_drop(b, i, SW_DROP_COOKIE_EXPIRED);
-	else
-		sw_drop(b, i, b->packets[i].tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID);
+		return SW_DROP_COOKIE_EXPIRED;
+	return p->tcp_flags & SW_TCP_FIN ? SW_DROP_RST_WITHOUT_FLOW : SW_DROP_COOKIE_INVALID;
 }
 
 static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, bool expired)
@@ -54,7 +53,7 @@ static void not_ours(struct sw_worker *w, struct sw_burst *b, unsigned int i, bo
 	if (unguarded(w, b, i) || !sw_armed(w, b->slots[i]) || may_be_older_than_us(w))
 		sw_decide(b, i, SW_FORWARD);
 	else
-		refuse(b, i, expired);
+		sw_drop(b, i, reason_of(&b->packets[i], expired));
 }
 
 /* `a`: prepared for CONN. */
@@ -182,7 +181,7 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 		if (cookies.valid >> i & 1)
 			valid(w, b, i, &admissions[i]);
 		else if (echoes.strict >> i & 1 && b->flows[i] == SW_FLOW_NONE)
-			refuse(b, i, expired);
+			sw_drop(b, i, reason_of(&b->packets[i], expired));
 		else
 			no_cookie(w, b, i, expired);
 	}

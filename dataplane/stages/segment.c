@@ -10,13 +10,14 @@ enum { HOP_LIMIT = 64 }; /* RFC 1700's default */
 /*
  * IPv4 with DF: the box sends no segment that could need fragments; the identification is then of no use (RFC 6864).
  */
-void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment *s)
+static inline void form_make(struct sw_segment_form *form, const struct sw_segment *s)
 {
 	const unsigned int tcp_bytes = SW_SEGMENT_TCP_BYTES + s->option_words * 4;
 	const rte_be32_t tcp_word = rte_cpu_to_be_32((uint32_t)tcp_bytes << 26 | (uint32_t)s->flags << 16 | s->window);
+	uint64_t tcp_sum = (uint64_t)RTE_BE16(IPPROTO_TCP) + rte_cpu_to_be_16((uint16_t)tcp_bytes) + tcp_word;
 	rte_be32_t ip[4] = {0};
 
-	*form = (struct sw_segment_form){0};
+	*form = (struct sw_segment_form){.is_long = tcp_bytes > SW_SEGMENT_TCP_FIXED + 16};
 	if (s->is_ipv6) {
 		form->bytes = (uint16_t)(SW_SEGMENT_IPV6_BYTES + tcp_bytes);
 		ip[0] = RTE_BE32(6u << 28);
@@ -30,11 +31,16 @@ void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment 
 	form->ip_sum = (uint64_t)ip[0] + ip[1] + ip[2];
 	memcpy(form->ip, ip, sizeof(ip));
 	memcpy(form->tcp, &tcp_word, 4);
-	form->tcp_sum = (uint64_t)RTE_BE16(IPPROTO_TCP) + rte_cpu_to_be_16((uint16_t)tcp_bytes) + tcp_word;
-	for (unsigned int i = 0; i < s->option_words; i++)
-		form->tcp_sum += s->options[i];
-	form->is_long = tcp_bytes > SW_SEGMENT_TCP_FIXED + 16;
-	memcpy(form->tcp + SW_SEGMENT_TCP_BYTES - SW_SEGMENT_TCP_FIXED, s->options, s->option_words * 4);
+	for (unsigned int i = 0; i < s->option_words; i++) {
+		tcp_sum += s->options[i];
+		memcpy(form->tcp + SW_SEGMENT_TCP_BYTES - SW_SEGMENT_TCP_FIXED + i * 4, &s->options[i], 4);
+	}
+	form->tcp_sum = tcp_sum;
+}
+
+void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment *s)
+{
+	form_make(form, s);
 }
 
 unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const struct sw_segment *s)
@@ -47,7 +53,7 @@ unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const stru
 	};
 	struct sw_segment_form form;
 
-	sw_segment_form_make(&form, s);
+	form_make(&form, s);
 	return sw_segment_stamp(frame, l3_offset, &form, &stamp, s->is_ipv6, false);
 }
 

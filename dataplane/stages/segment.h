@@ -134,6 +134,7 @@ static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8
 	enum { TAIL = SW_SEGMENT_TCP_FIXED, TSVAL = SW_SEGMENT_TCP_BYTES + 4 * SW_SEGMENT_TSVAL_WORD };
 	uint8_t *ip = frame + l3_offset, *tcp = ip + (is_ipv6 ? SW_SEGMENT_IPV6_BYTES : SW_SEGMENT_IPV4_BYTES);
 	const uint64_t numbers = sw_segment_pair(s->seq, s->ack);
+	const uint64_t times = timestamps ? sw_segment_pair(s->tsval, s->tsecr) : 0;
 	uint64_t sum = form->tcp_sum + s->ports;
 
 	sum = is_ipv6 ? sw_segment_stamp_ipv6(ip, form, s, sum) : sw_segment_stamp_ipv4(ip, form, s, sum);
@@ -144,7 +145,6 @@ static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8
 		memcpy(tcp + TAIL + sizeof(form->tcp) - 16, form->tcp + sizeof(form->tcp) - 16, 16);
 	sum = sw_checksum_add64(sum, numbers);
 	if (timestamps) {
-		const uint64_t times = sw_segment_pair(s->tsval, s->tsecr);
 		memcpy(tcp + TSVAL, &times, 8);
 		sum = sw_checksum_add64(sum, times);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TCP segments of the box's own: answers, SYNs to servers, RSTs. One writer for both families, in two steps: a form,
- * which holds what the segments of one kind have in common and its share of their sums, and the stamp of one segment.
- * Under a flood one form serves a whole burst of answers.
+ * TCP segments of the box's own: answers, SYNs to servers, RSTs. Written alone, or in two steps: a form, which holds what
+ * the segments of one kind have in common and its share of their sums, and the stamp of one segment. Under a flood one
+ * form serves a whole burst of answers.
  */
 #ifndef SW_SEGMENT_H
 #define SW_SEGMENT_H
@@ -63,7 +63,7 @@ struct sw_segment_stamp {
 /* segment.c. Takes family, flags, window and options of `s`. */
 void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment *s);
 
-/* Writes IP and TCP headers, checksums included, at frame[l3_offset], as below. */
+/* The whole segment at frame[l3_offset]; as below. */
 unsigned int sw_segment_write(uint8_t *frame, unsigned int l3_offset, const struct sw_segment *s);
 
 static inline uint32_t sw_segment_load32(const uint8_t *at)
@@ -85,6 +85,13 @@ static inline void sw_segment_store32(uint8_t *at, uint32_t v)
 static inline uint64_t sw_segment_pair(uint32_t first, uint32_t second)
 {
 	return rte_cpu_to_be_64((uint64_t)first << 32 | second);
+}
+
+static inline unsigned int sw_segment_frame_bytes(unsigned int l3_offset, unsigned int headers)
+{
+	const size_t bytes = (size_t)l3_offset + headers; /* of 64 bits: for 32, compilers go through a vector register */
+
+	return (unsigned int)(bytes >= SW_SEGMENT_FRAME_MIN ? bytes : SW_SEGMENT_FRAME_MIN);
 }
 
 /* RFC 791, 3.1. Returns `sum` and the addresses, for the pseudo header (RFC 9293, 3.1). */
@@ -150,8 +157,7 @@ static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8
 	}
 	const uint16_t checksum = sw_checksum_finish(sum);
 	memcpy(tcp + 16, &checksum, 2);
-	const size_t length = (size_t)l3_offset + form->bytes; /* of 64 bits: for 32, compilers go through a vector register */
-	return (unsigned int)(length >= SW_SEGMENT_FRAME_MIN ? length : SW_SEGMENT_FRAME_MIN);
+	return sw_segment_frame_bytes(l3_offset, form->bytes);
 }
 
 /* The options of a SYN or SYN-ACK into a segment; as sw_tcp_options_write_syn() writes them. */

@@ -8,7 +8,6 @@
 #include "syncookie.h"
 
 #include <emmintrin.h>
-#include <endian.h>
 
 enum {
 	ISN_MSS_SHIFT = 5,

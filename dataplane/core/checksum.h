@@ -33,8 +33,8 @@ static inline uint16_t sw_checksum_finish(uint64_t sum)
 }
 
 /*
- * Adds eight bytes, of any value, with the carry brought around. What is added otherwise is added before: behind this the
- * sum has no room left.
+ * Adds eight bytes, of any value, with the carry brought around. What is added otherwise is added before: behind this
+ * the sum has no room left.
  */
 static inline uint64_t sw_checksum_add64(uint64_t sum, uint64_t word)
 {

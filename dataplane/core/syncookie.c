@@ -153,8 +153,8 @@ static void gather(struct echoes *e, const struct sw_packet *packets, uint32_t s
 }
 
 /*
- * Hashes them under `key`. Returns which packets are right. Whole MACs are compared; the option bits need no compare, they
- * are under the MAC.
+ * Hashes them under `key`. Returns which packets are right. Whole MACs are compared; the option bits need no compare,
+ * they are under the MAC.
  */
 static uint32_t check(struct echoes *e, bool is_ipv6, sw_siphash_burst_fn burst, const struct sw_siphash_key *key)
 {

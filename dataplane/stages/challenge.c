@@ -127,8 +127,8 @@ static inline void end_run(struct sw_worker *w, struct run *run, uint32_t slot, 
 }
 
 /* Those of `set` that are of one family, the first one's, take their lanes. Returns the others. */
-static inline __attribute__((always_inline)) uint32_t gather(struct sw_worker *w, const struct sw_burst *b, uint32_t set,
-	bool is_ipv6, struct answers *a)
+static inline __attribute__((always_inline)) uint32_t gather(struct sw_worker *w, const struct sw_burst *b,
+	uint32_t set, bool is_ipv6, struct answers *a)
 {
 	const struct sw_challenge_secret secret = sw_challenge_secret(w);
 	const uint32_t all = set;
@@ -182,7 +182,8 @@ static __attribute__((noinline)) uint32_t gather_ipv6(struct sw_worker *w, const
 }
 
 static inline __attribute__((always_inline)) void write_answer(struct rte_mbuf *m, const struct sw_packet *p,
-	uint64_t mac, const struct sw_cookie_terms *terms, const struct sw_segment_form *form, bool is_ipv6, bool timestamps)
+	uint64_t mac, const struct sw_cookie_terms *terms, const struct sw_segment_form *form, bool is_ipv6,
+	bool timestamps)
 {
 	uint8_t *frame = sw_frame_of(m);
 	struct sw_segment_stamp stamp = {

@@ -62,7 +62,8 @@ void sw_segment_form_make(struct sw_segment_form *form, const struct sw_segment 
  */
 static inline uint64_t write_ip(uint8_t *ip, const struct sw_segment *s, const struct head *h)
 {
-	const struct sw_address *from = s->from_server ? s->server : s->client, *to = s->from_server ? s->client : s->server;
+	const struct sw_address *from = s->from_server ? s->server : s->client;
+	const struct sw_address *to = s->from_server ? s->client : s->server;
 	const uint32_t from4 = sw_segment_load32(from->bytes + 12), to4 = sw_segment_load32(to->bytes + 12);
 
 	sw_segment_store32(ip, h->ip[0]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * TCP segments of the box's own: answers, SYNs to servers, RSTs. Written alone, or in two steps: a form, which holds what
- * the segments of one kind have in common and its share of their sums, and the stamp of one segment. Under a flood one
- * form serves a whole burst of answers.
+ * TCP segments of the box's own: answers, SYNs to servers, RSTs. Written alone, or in two steps: a form, which holds
+ * what the segments of one kind have in common and its share of their sums, and the stamp of one segment. Under a flood
+ * one form serves a whole burst of answers.
  */
 #ifndef SW_SEGMENT_H
 #define SW_SEGMENT_H
@@ -148,7 +148,7 @@ static inline __attribute__((always_inline)) unsigned int sw_segment_stamp(uint8
 	memcpy(tcp, &s->ports, 4);
 	memcpy(tcp + 4, &numbers, 8);
 	memcpy(tcp + TAIL, form->tcp, 16);
-	if (form->is_long) /* a frame without many options ends in its first line of cache, and the next is then not touched */
+	if (form->is_long) /* else the frame ends in its first line of cache, and the next is not touched */
 		memcpy(tcp + TAIL + sizeof(form->tcp) - 16, form->tcp + sizeof(form->tcp) - 16, 16);
 	sum = sw_checksum_add64(sum, numbers);
 	if (timestamps) {
@@ -184,7 +184,9 @@ static inline void sw_frame_turn(uint8_t *frame)
 {
 	const __m128i turned = _mm_setr_epi8(6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 12, 13, 14, 15);
 
-	_mm_storeu_si128((__m128i *)(void *)frame, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(void *)frame), turned));
+	__m128i *head = (__m128i *)(void *)frame;
+
+	_mm_storeu_si128(head, _mm_shuffle_epi8(_mm_loadu_si128(head), turned));
 }
 
 #endif

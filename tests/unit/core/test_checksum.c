@@ -63,8 +63,8 @@ static void every_length(void **state)
 /* Sums of any size, around each carry, against folding in steps. */
 static void sums_fold_as_in_steps(void **state)
 {
-	static const uint64_t telling[] = {0, 1, 0xfffe, 0xffff, 0x10000, 0xffff0000u, 0xfffffffeu, 0xffffffffu, 0x100000000u,
-	    0x1fffeffffu, 0xfffeffff00000001u, 0xffffffff00000000u, 0xfffffffffffffffeu, 0xffffffffffffffffu};
+	static const uint64_t telling[] = {0, 1, 0xfffe, 0xffff, 0x10000, 0xffff0000u, 0xfffffffeu, 0xffffffffu,
+	    0x100000000u, 0x1fffeffffu, 0xfffeffff00000001u, 0xffffffff00000000u, 0xfffffffffffffffeu, 0xffffffffffffffffu};
 	enum { TELLING = sizeof(telling) / sizeof(telling[0]) };
 
 	(void)state;

@@ -168,7 +168,7 @@ static void bursts_are_answered_like_single_syns(struct net *n)
 
 	for (unsigned int round = 0; round < 40; round++) {
 		if (round == 20) /* from here on both families keep the same */
-			net_promise(n, 0, &(struct sw_promise){.mss = 1234, .window_scale = 3, .sack = 1, .timestamps = 1, .ecn = 1});
+			net_promise(n, 0, &(struct sw_promise){.mss = 1234, .window_scale = 3, 1, 1, 1});
 		for (unsigned int i = 0; i < SW_BURST; i++) {
 			uint64_t kind = random_below(&random, kinds[round % 5]) * 0x9e3779b97f4a7c15ull;
 			n->flavour = of[i] = &flavours[random_below(&random, round % 2 ? FLAVOURS : 1)];

@@ -3,8 +3,8 @@
  * May this SYN be answered, may this proven connection be opened? Token buckets and caps of the source, its prefixes, its
  * group and its service, all of which have to agree before any gives a token.
  *
- * Made for bursts: prepare asks for the memory of all, reach for what that memory names, admit decides, one after the
- * other and in the order of arrival.
+ * Made for bursts: prepare works out where everything stands, and asks for that memory; admit decides, one after the other
+ * and in the order of arrival.
  */
 #ifndef SW_ADMISSION_H
 #define SW_ADMISSION_H
@@ -34,7 +34,7 @@ const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa);
 void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind);
 
 /*
- * SYNs, in the order of their indices: checks block, levels, group and service, and takes a token
+ * SYNs, prepared, in the order of their indices: checks block, levels, group and service, and takes a token
  * of each when all agree. Returns the set of those refused, whose reasons[i] says why, and adds to `proven` those whose
  * source has proven itself before. Keeps count of what the source claims either way.
  */

@@ -90,19 +90,18 @@ static SW_TARGET uint32_t admit_burst(struct sw_worker *w, struct sw_admission *
 static uint32_t admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
 	uint32_t *proven)
 {
-	enum { GROUP = 8, GROUPS = SW_BURST / GROUP, STEPS = 4 };
+	enum { GROUP = 8, GROUPS = SW_BURST / GROUP, STEPS = 3 };
 	uint32_t groups[STEPS - 1 + GROUPS + STEPS - 1] = {0}, *group = groups + STEPS - 1, refused = 0, over = 0;
 	struct service_budget budget = {.service = NULL};
 
 	for (unsigned int g = 0; g < GROUPS; g++)
 		group[g] = set & (((1u << GROUP) - 1) << g * GROUP);
+	if (unlikely(w->sources_were_over))
+		over = sw_admission_find_over(w, admissions, set);
 	for (int g = 0; g < GROUPS + STEPS - 1; g++) {
-		prepare_burst(w, admissions, group[g], SW_LIMITER_SYN);
-		if (unlikely(w->sources_were_over))
-			over |= sw_admission_find_over(w, admissions, group[g - 1]);
-		place_burst(w, admissions, group[g - 1] & ~over);
-		find_burst(w, admissions, group[g - 2] & ~over);
-		refused |= admit_burst(w, admissions, group[g - 3] & ~over, reasons, &budget, proven);
+		place_burst(w, admissions, group[g] & ~over);
+		find_burst(w, admissions, group[g - 1] & ~over);
+		refused |= admit_burst(w, admissions, group[g - 2] & ~over, reasons, &budget, proven);
 	}
 	if (unlikely(over != 0))
 		sw_admission_refuse_over(w, admissions, over, reasons);

@@ -25,7 +25,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->link = link;
 	b->side = side;
 	b->pending = sw_burst_all(b);
-	b->syns = b->proven = 0;
+	b->syns = b->prepared = b->proven = 0;
 	memset(b->verdicts, 0, sizeof(b->verdicts));
 	memset(b->reasons, 0, sizeof(b->reasons));
 	sw_fill(b->services, SW_NONE);
@@ -47,6 +47,8 @@ void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned in
 		w->totals.count[SW_COUNT_RX_BYTES] += b.bytes;
 	}
 	sw_stage_classify(w, &b, handed_over);
+	sw_lookup_ask(w, &b);
+	sw_sources_of_syns(w, &b);
 	sw_stage_lookup(w, &b);
 	sw_stage_source(w, &b);
 	sw_stage_translate(w, &b);

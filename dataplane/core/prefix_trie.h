@@ -142,6 +142,13 @@ struct sw_trie_addresses {
 	size_t distance; /* bytes */
 };
 
+/* Asks for the nodes that values[i] names, for each bit i of `set`. */
+static inline void sw_prefix_trie_ask(const struct sw_prefix_trie *trie, uint32_t set, const uint32_t *values)
+{
+	for (; set; set &= set - 1)
+		__builtin_prefetch(&trie->nodes[values[__builtin_ctz(set)] & ~SW_TRIE_NODE]);
+}
+
 /*
  * From the root to values, for addresses of one family: bit i of `set` is that of address i and of values[i], which is
  * a node, as the root said, and becomes the value. All walk in step, and each node is prefetched a step before, so that

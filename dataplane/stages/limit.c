@@ -98,42 +98,73 @@ static inline uint32_t group_of(const struct sw_worker *w, uint32_t class)
 	return class == SW_SOURCE_CLASS_NONE ? SW_NONE : sw_prefix_table_class(w->policy->sources, class)->group;
 }
 
-/* Those SYNs that have to go through the limits, made ready for it; `watched` of them pass whatever the limits say. */
-static uint32_t select_syns(struct sw_worker *w, struct sw_burst *b, struct sw_admission admissions[SW_BURST],
-	uint32_t *watched)
+/* What is known of a service for SYNs in a row; neighbours are mostly for the same. */
+struct service_of_run {
+	uint32_t index;
+	const struct sw_service_profile *profile;
+	bool armed; /* and plain SYNs go through the limits */
+};
+
+static inline void look_at_service(const struct sw_worker *w, const struct sw_burst *b, unsigned int i,
+	struct service_of_run *s)
 {
-	uint32_t todo = b->pending & b->syns, selected = 0, service = SW_NONE;
-	const struct sw_service_profile *s = NULL;
-	bool armed = false; /* and no mode but `auto` and `always` arms */
+	if (likely(b->services[i] == s->index))
+		return;
+	s->index = b->services[i];
+	s->profile = sw_service_of(w, b, i);
+	s->armed = s->profile->mode >= SW_MODE_AUTO && sw_armed(w, s->profile->slot);
+}
+
+static inline void open_admission(struct sw_burst *b, unsigned int i, const struct sw_service_profile *s)
+{
+	b->admissions[i].service = s;
+	b->admissions[i].source = &b->packets[i].client;
+	b->admissions[i].is_ipv6 = b->packets[i].is_ipv6;
+}
+
+void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns)
+{
+	struct service_of_run s = {.index = SW_NONE};
+
+	for (unsigned int i; sw_next(&syns, &i);) {
+		look_at_service(w, b, i, &s);
+		if (unlikely(!s.armed))
+			continue;
+		open_admission(b, i, s.profile);
+		b->prepared |= 1u << i;
+	}
+	sw_admission_prepare(w, b->admissions, b->prepared, SW_LIMITER_SYN);
+}
+
+/* Those SYNs that have to go through the limits, made ready for it; `watched` of them pass whatever the limits say. */
+static uint32_t select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watched)
+{
+	struct service_of_run s = {.index = SW_NONE};
+	uint32_t todo = b->pending & b->syns, selected = 0;
 
 	for (unsigned int i; sw_next(&todo, &i);) {
-		if (b->services[i] != service) { /* neighbours are mostly for the same */
-			service = b->services[i];
-			s = sw_service_of(w, b, i);
-			armed = s->mode != SW_MODE_MONITOR && sw_armed(w, s->slot);
-		}
-		if (unlikely(!armed || !is_plain(&b->packets[i])) && !select_syn(w, b, i, s))
+		look_at_service(w, b, i, &s);
+		if (unlikely(!s.armed || !is_plain(&b->packets[i])) && !select_syn(w, b, i, s.profile))
 			continue;
-		admissions[i].service = s;
-		admissions[i].source = &b->packets[i].client;
-		admissions[i].is_ipv6 = b->packets[i].is_ipv6;
-		admissions[i].group = group_of(w, b->classes[i]);
+		if (!(b->prepared >> i & 1))
+			open_admission(b, i, s.profile);
+		b->admissions[i].group = group_of(w, b->classes[i]);
 		selected |= 1u << i;
-		*watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
+		*watched |= (uint32_t)(s.profile->mode == SW_MODE_MONITOR) << i;
 	}
 	return selected;
 }
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 {
-	struct sw_admission admissions[SW_BURST];
 	uint8_t reasons[SW_BURST];
 	uint32_t watched = 0;
 
 	if ((b->pending & b->syns) == 0)
 		return;
-	const uint32_t limited = select_syns(w, b, admissions, &watched);
-	const uint32_t refused = sw_admit_syns(w, admissions, limited, reasons, &b->proven);
+	const uint32_t limited = select_syns(w, b, &watched);
+	sw_admission_prepare(w, b->admissions, limited & ~b->prepared, SW_LIMITER_SYN);
+	const uint32_t refused = sw_admit_syns(w, b->admissions, limited, reasons, &b->proven);
 	uint32_t dropped = refused & ~watched;
 	for (unsigned int i; sw_next(&watched, &i);)
 		simulate(w, b, i, refused >> i & 1);

@@ -50,6 +50,14 @@ static inline uint32_t check_all(const struct sw_flow_table *t, const struct sw_
 	return wrong;
 }
 
+void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
+{
+	const struct sw_flow_table t = w->flows; /* copies, as below */
+	const struct sw_flow_key key = w->shared->flow_key;
+
+	hash_all(&t, &key, b, b->pending & ~b->syns);
+}
+
 void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
 {
 	const uint32_t todo = b->pending & ~b->syns;
@@ -57,10 +65,8 @@ void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b)
 	b->changes = w->flows.changes;
 	if (todo == 0)
 		return;
-	/* Copies, of what of them is used: nothing that is written here could change it. */
+	/* Of what is used of it: nothing that is written here could change it. */
 	const struct sw_flow_table t = w->flows;
-	const struct sw_flow_key key = w->shared->flow_key;
-	hash_all(&t, &key, b, todo);
 	uint32_t again = guess_all(&t, b, todo);
 	again |= check_all(&t, b, todo);
 	for (unsigned int i; sw_next(&again, &i);)

@@ -9,6 +9,7 @@
 #include <rte_prefetch.h>
 
 #include "../core/frame_plain.h"
+#include "../core/prefix_table.h"
 
 /* What is seen of a burst while its frames are looked at. */
 struct seen {
@@ -116,10 +117,20 @@ static inline void finish_look(struct sw_burst *b, struct seen *s)
 		ask_complete_parser(b, i, s);
 }
 
-static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
+/* Where the policy begins to speak of the source: a random line, for the stage that looks it up. */
+static inline void ask_for_source(const struct sw_trie_root roots[2], const struct sw_packet *p)
 {
+	rte_prefetch0(p->is_ipv6 ? sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6)
+							 : sw_trie_slot(&roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4));
+}
+
+static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_burst *b, enum sw_side side)
+{
+	const struct sw_trie_root *of = w->policy->sources->trie.roots;
+	/* Nothing that is written here could change them. */
+	const struct sw_trie_root roots[2] = {of[SW_TRIE_IPV4], of[SW_TRIE_IPV6]};
+	const unsigned int count = b->count;
 	const sw_lanes none = {0};
-	const unsigned int count = b->count; /* nothing that is written here could change it */
 	struct sw_packet *p = b->packets;
 	uint32_t strays = 0;
 	struct seen s;
@@ -136,6 +147,8 @@ static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 		if (likely(plain == SW_PLAIN_TCP)) {
 			s.flags[i] = p->tcp_flags;
 			compare(&s, p);
+			if (side == SW_OUTSIDE)
+				ask_for_source(roots, p);
 		} else if (plain == SW_PLAIN_OTHER) {
 			s.flags[i] = SW_TCP_ACK;
 			s.others |= 1u << i;
@@ -157,10 +170,9 @@ static __rte_always_inline void parse_all(struct sw_burst *b, enum sw_side side)
 
 void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
 {
-	(void)w;
 	reach(b);
 	if (b->side == SW_OUTSIDE) /* compiled for each */
-		parse_all(b, SW_OUTSIDE);
+		parse_all(w, b, SW_OUTSIDE);
 	else
-		parse_all(b, SW_INSIDE);
+		parse_all(w, b, SW_INSIDE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 4: what the policy says about the source of a packet from outside. A flow remembers the answer until the policy
- * or the blocks change, so that packets of established connections skip this.
+ * Stage 4: what the policy says about the source of a packet from outside. SYNs, which have no flow, come before stage 3.
+ * A flow remembers the answer until the policy or the blocks change, so that packets of established connections skip this.
  */
 #include "stage.h"
 
@@ -75,43 +75,21 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 	}
 }
 
-struct slots {
-	struct sw_trie_root roots[2];
-	const uint32_t *of[SW_BURST];
-	uint32_t ipv6; /* the set of those of IPv6 */
-};
-
-static inline void ask_for_slot(struct slots *s, const struct sw_packet *p, unsigned int i)
-{
-	if (p->is_ipv6) {
-		s->of[i] = sw_trie_slot(&s->roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6);
-		s->ipv6 |= 1u << i;
-	} else {
-		s->of[i] = sw_trie_slot(&s->roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4);
-	}
-	rte_prefetch0(s->of[i]);
-}
-
-/* What the trie's root says of `packets`, in b->classes. Each slot is asked for before any is read. */
+/* What the trie's root says of `packets`, in b->classes. The parser has asked for the slots. */
 static inline uint32_t read_root(const struct sw_prefix_trie *trie, struct sw_burst *b, uint32_t packets)
 {
-	struct slots s;
-	uint32_t set = packets;
+	const struct sw_trie_root roots[2] = {trie->roots[0], trie->roots[1]};
+	uint32_t ipv6 = 0;
 
-	memcpy(s.roots, trie->roots, sizeof(s.roots));
-	s.ipv6 = 0;
-	if (packets == sw_burst_all(b)) { /* a flood, where it counts */
-		for (unsigned int i = 0; i < b->count; i++)
-			ask_for_slot(&s, &b->packets[i], i);
-		for (unsigned int i = 0; i < b->count; i++)
-			b->classes[i] = *s.of[i];
-		return s.ipv6;
+	for (unsigned int i; sw_next(&packets, &i);) {
+		const struct sw_packet *p = &b->packets[i];
+		if (p->is_ipv6)
+			b->classes[i] = *sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6);
+		else
+			b->classes[i] = *sw_trie_slot(&roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4);
+		ipv6 |= (uint32_t)p->is_ipv6 << i;
 	}
-	for (unsigned int i; sw_next(&set, &i);)
-		ask_for_slot(&s, &b->packets[i], i);
-	for (unsigned int i; sw_next(&packets, &i);)
-		b->classes[i] = *s.of[i];
-	return s.ipv6;
+	return ipv6;
 }
 
 /* The set of those in whose classes a bit is set. */
@@ -131,12 +109,14 @@ static inline uint32_t find_bit(const struct sw_burst *b, uint32_t bit)
  * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list.
  * Most are in none, and what they pay for is a slot of the trie's root.
  */
-static uint32_t find_listed(const struct sw_worker *w, struct sw_burst *b, uint32_t packets)
+static uint32_t find_listed(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
 	const struct sw_prefix_trie *trie = &w->policy->sources->trie;
 	const struct sw_trie_addresses clients = {&b->packets[0].client, sizeof(b->packets[0])};
 	const uint32_t ipv6 = read_root(trie, b, packets);
-	const uint32_t undecided = find_bit(b, SW_TRIE_NODE);
+	const uint32_t undecided = packets & find_bit(b, SW_TRIE_NODE);
+	sw_prefix_trie_ask(trie, undecided, b->classes);
+	sw_limits_ask(w, b, packets & b->syns & sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE));
 	if (undecided & ~ipv6)
 		sw_prefix_trie_walk(trie, SW_TRIE_IPV4, clients, undecided & ~ipv6, b->classes);
 	if (undecided & ipv6)
@@ -205,20 +185,30 @@ static void decide_each(struct sw_worker *w, struct sw_burst *b, uint32_t packet
 	}
 }
 
-void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
+static void look_up(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
-	const uint32_t asking = b->pending & b->tcp;
+	const uint32_t asking = b->pending & b->tcp & packets;
 	uint32_t known = 0, listed = 0;
 
 	if (b->side != SW_OUTSIDE || asking == 0)
 		return;
 	if (asking & ~b->syns) /* which have no flows */
 		known = asking & ~sw_find_equal(b->flows, SW_FLOW_NONE);
-	const uint32_t unanswered = find_unanswered(w, b, known), packets = (asking & ~known) | unanswered;
-	if (packets && w->policy->have_rules)
-		listed = find_listed(w, b, packets);
+	const uint32_t unanswered = find_unanswered(w, b, known), in_doubt = (asking & ~known) | unanswered;
+	if (in_doubt && w->policy->have_rules)
+		listed = find_listed(w, b, in_doubt) & in_doubt;
 	if (listed)
 		listed &= ~drop_denied(w, b, listed & ~known);
 	if (listed | unanswered)
 		decide_each(w, b, listed | unanswered);
+}
+
+void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b)
+{
+	look_up(w, b, b->syns);
+}
+
+void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
+{
+	look_up(w, b, ~b->syns);
 }

@@ -11,6 +11,7 @@
 #include <rte_byteorder.h>
 #include <rte_mbuf.h>
 
+#include "../admission.h"
 #include "../verdict.h"
 #include "../worker.h"
 #include "segment.h"
@@ -23,6 +24,7 @@ struct sw_burst {
 	uint32_t others;                /* bit i: SW_PACKET_OTHER */
 	uint32_t tcp;                   /* bit i: SW_PACKET_TCP */
 	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
+	uint32_t prepared;              /* bit i: a SYN whose admission has been prepared */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */
@@ -37,6 +39,7 @@ struct sw_burst {
 	uint64_t hashes[SW_BURST];      /* of the flow */
 	struct rte_mbuf *mbufs[SW_BURST];
 	struct sw_packet packets[SW_BURST];
+	struct sw_admission admissions[SW_BURST]; /* of SYNs: for the limits */
 };
 
 /* The stages, in the order in which a packet meets them. */
@@ -49,6 +52,19 @@ void sw_stage_verify(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b);
+
+/*
+ * Ahead of their stages. The flows' hashes, and their buckets are asked for; then the sources of SYNs, which need no flow
+ * for it, while the others wait for theirs.
+ */
+void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b);
+void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b);
+
+/*
+ * Of SYNs that are in no list, prepares what the limits will look at, as far as they will. For the stage before, which
+ * has memory to wait for.
+ */
+void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns);
 
 /* ---- verdicts and counters -------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,25 @@
 #include <cmocka.h>
 
 #include "../core/frame_builder.h"
+#include "core/prefix_table.h"
 #include "stages/stage.h"
+
+/* With a policy that says nothing of any source. */
+static struct sw_policy policy;
+static struct sw_worker worker = {.policy = &policy};
+
+static int make_policy(void **state)
+{
+	(void)state;
+	return sw_prefix_table_build(NULL, 0, NULL, &policy.sources);
+}
+
+static int free_policy(void **state)
+{
+	(void)state;
+	sw_prefix_table_free(policy.sources);
+	return 0;
+}
 
 static uint64_t next_random(void)
 {
@@ -127,7 +145,7 @@ static void bursts_are_as_their_packets(void **state)
 				strays ? other >> 16 & 1 : random >> 24 & 1, burst->side, (unsigned int)(random >> 11 & 3));
 			burst->mbufs[i] = mbuf_of(&b);
 		}
-		sw_stage_parse(NULL, burst);
+		sw_stage_parse(&worker, burst);
 		check_sets(burst);
 		alike += burst->one_server && burst->count > 1;
 		mixed += !burst->one_server;
@@ -154,7 +172,7 @@ static void one_packet_with_any_flags(void **state)
 				b.bytes[b.l4 + 13] = (uint8_t)(round >> 2);
 			burst.mbufs[i] = mbuf_of(&b);
 		}
-		sw_stage_parse(NULL, &burst);
+		sw_stage_parse(&worker, &burst);
 		check_sets(&burst);
 		assert_true(burst.one_server || burst.tcp != UINT32_MAX);
 		for (unsigned int i = 0; i < SW_BURST; i++) {
@@ -171,5 +189,5 @@ int main(void)
 		cmocka_unit_test(one_packet_with_any_flags),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_policy, free_policy);
 }

@@ -123,10 +123,11 @@ void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissio
 {
 	for (unsigned int i; sw_next(&set, &i);) {
 		struct sw_admission *a = &admissions[i];
-		uint32_t *note = source_note(a);
-		struct sw_source_record *record = record_of(w, *note);
+		uint32_t *at = source_note(a);
+		const uint32_t note = *at;
+		struct sw_source_record *record = record_of(w, note);
 		const enum sw_drop_reason reason = sw_admission_decide(w, a, 1, record, NULL);
-		note_claim(w, a, note, record, reason);
+		note_claim(w, a, at, note, record, reason);
 		reasons[i] = (uint8_t)reason;
 	}
 }

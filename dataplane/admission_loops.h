@@ -51,8 +51,9 @@ static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struc
 	if (unlikely(lanes->found != lanes->wanted))
 		sw_admission_make_entries(w, a);
 	const unsigned int empty = SW_LANES_OF(look)(lanes, &a->service->syn_rates, w->now, &next);
-	uint32_t *note = source_note(a);
-	struct sw_source_record *record = record_of(w, *note);
+	uint32_t *at = source_note(a);
+	const uint32_t note = *at;
+	struct sw_source_record *record = record_of(w, note);
 	enum sw_drop_reason reason;
 	if (unlikely(empty != 0 || record->blocked_until_tsc != 0 || a->group != SW_NONE))
 		reason = sw_admission_decide(w, a, empty, record, budget);
@@ -60,8 +61,8 @@ static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struc
 		reason = take_of_service(w, a->service, budget);
 	if (likely(reason == SW_ADMITTED))
 		SW_LANES_OF(take)(lanes, &next);
-	*is_proven = *note >> 31;
-	note_claim(w, a, note, record, reason);
+	*is_proven = note >> 31;
+	note_claim(w, a, at, note, record, reason);
 	return reason;
 }
 

@@ -80,16 +80,17 @@ static inline struct sw_source_record *record_of(struct sw_worker *w, uint32_t n
 	return (struct sw_source_record *)((named & mask) | ((uintptr_t)&w->nobody & ~mask));
 }
 
-/* Counts a SYN of a source: in its record, or in its entry's note towards getting one. */
-static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, uint32_t *note,
+/* Counts a SYN of a source: in its record, or in its entry's note, which stands at `at`, towards getting one. */
+static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, uint32_t *at, uint32_t note,
 	struct sw_source_record *record, enum sw_drop_reason reason)
 {
-	const uint32_t syns = *note & SW_NOTE_VALUE, has_record = *note >> 30 & 1;
+	const uint32_t syns = note & SW_NOTE_VALUE;
+	const bool has_record = note & SW_NOTE_RECORD;
 
 	record->syns++;
 	record->last_seen_tsc = w->now;
 	record->dropped += reason != SW_ADMITTED;
-	*note += (has_record ^ 1) & (syns != SW_NOTE_VALUE);
+	*at = note + (!has_record & (syns != SW_NOTE_VALUE));
 	if (unlikely(syns + 1 == w->policy->evidence_after_syns) && !has_record && lanes_have_place(&a->lanes, 0))
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, a->lanes.tats[0]), a->source, a->service->slot);
 }

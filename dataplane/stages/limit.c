@@ -115,10 +115,11 @@ static inline void look_at_service(const struct sw_worker *w, const struct sw_bu
 	s->armed = s->profile->mode >= SW_MODE_AUTO && sw_armed(w, s->profile->slot);
 }
 
-static inline void open_admission(struct sw_burst *b, unsigned int i, const struct sw_service_profile *s)
+static inline void open_admission(struct sw_burst *b, unsigned int i, const struct sw_service_profile *s, uint32_t group)
 {
 	b->admissions[i].service = s;
 	b->admissions[i].source = &b->packets[i].client;
+	b->admissions[i].group = group;
 	b->admissions[i].is_ipv6 = b->packets[i].is_ipv6;
 }
 
@@ -128,31 +129,29 @@ void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns)
 
 	for (unsigned int i; sw_next(&syns, &i);) {
 		look_at_service(w, b, i, &s);
-		if (unlikely(!s.armed))
+		if (unlikely(!s.armed || !is_plain(&b->packets[i])))
 			continue;
-		open_admission(b, i, s.profile);
+		open_admission(b, i, s.profile, SW_NONE);
 		b->prepared |= 1u << i;
 	}
 	sw_admission_prepare(w, b->admissions, b->prepared, SW_LIMITER_SYN);
 }
 
-/* Those SYNs that have to go through the limits, made ready for it; `watched` of them pass whatever the limits say. */
+/* Those SYNs that have to go through the limits; `watched` of them pass whatever the limits say. */
 static uint32_t select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watched)
 {
-	struct service_of_run s = {.index = SW_NONE};
-	uint32_t todo = b->pending & b->syns, selected = 0;
+	uint32_t todo = b->pending & b->syns & ~b->prepared, selected = 0;
 
 	for (unsigned int i; sw_next(&todo, &i);) {
-		look_at_service(w, b, i, &s);
-		if (unlikely(!s.armed || !is_plain(&b->packets[i])) && !select_syn(w, b, i, s.profile))
+		const struct sw_service_profile *s = sw_service_of(w, b, i);
+		if (!select_syn(w, b, i, s))
 			continue;
-		if (!(b->prepared >> i & 1))
-			open_admission(b, i, s.profile);
-		b->admissions[i].group = group_of(w, b->classes[i]);
+		open_admission(b, i, s, group_of(w, b->classes[i]));
 		selected |= 1u << i;
-		*watched |= (uint32_t)(s.profile->mode == SW_MODE_MONITOR) << i;
+		*watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
 	}
-	return selected;
+	sw_admission_prepare(w, b->admissions, selected, SW_LIMITER_SYN);
+	return selected | b->prepared;
 }
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
@@ -163,7 +162,6 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 	if ((b->pending & b->syns) == 0)
 		return;
 	const uint32_t limited = select_syns(w, b, &watched);
-	sw_admission_prepare(w, b->admissions, limited & ~b->prepared, SW_LIMITER_SYN);
 	const uint32_t refused = sw_admit_syns(w, b->admissions, limited, reasons, &b->proven);
 	uint32_t dropped = refused & ~watched;
 	for (unsigned int i; sw_next(&watched, &i);)

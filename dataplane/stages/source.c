@@ -197,6 +197,8 @@ static void look_up(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 	const uint32_t unanswered = find_unanswered(w, b, known), in_doubt = (asking & ~known) | unanswered;
 	if (in_doubt && w->policy->have_rules)
 		listed = find_listed(w, b, in_doubt) & in_doubt;
+	else
+		sw_limits_ask(w, b, in_doubt & b->syns);
 	if (listed)
 		listed &= ~drop_denied(w, b, listed & ~known);
 	if (listed | unanswered)

@@ -24,7 +24,7 @@ struct sw_burst {
 	uint32_t others;                /* bit i: SW_PACKET_OTHER */
 	uint32_t tcp;                   /* bit i: SW_PACKET_TCP */
 	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
-	uint32_t prepared;              /* bit i: a SYN whose admission has been prepared */
+	uint32_t prepared;              /* bit i: a SYN that goes through the limits, which are prepared for it */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */

@@ -44,7 +44,7 @@ void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a)
 			lanes->tats[l] = &t->nowhere.tats[l];
 	lanes->found = lanes->wanted;
 	lanes->taken_over = t->taken_over;
-	memset(t->nowhere.tats, 0, sizeof(t->nowhere.tats)); /* full, whatever was written there before */
+	memset(&t->nowhere, 0, sizeof(t->nowhere)); /* full, and of no connections, whatever was written there before */
 }
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */

@@ -380,6 +380,31 @@ static void pushed_out_levels_are_charged_to_nobody(struct net *n)
 	assert_int_equal(seen, 1);
 }
 
+static void shape_one_line_few_connections(struct draft *d)
+{
+	shape_one_line(d);
+	d->global.answers_per_source_per_s = d->global.answers_per_source_burst = 1000;
+	d->global.answers_per_prefix_per_s = d->global.answers_per_prefix_burst = 1000;
+	d->services[0].limits[0].concurrent = 2;
+}
+
+/* Where a source has no place, nothing says how many connections it has: certainly not the SYNs of others like it. */
+static void sources_without_a_place_have_no_connections(struct net *n)
+{
+	struct session last = session_of(n, 200);
+
+	for (unsigned int k = 0; k < 4; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	assert_int_equal(n->w->proven_records, 4);
+	for (unsigned int k = 100; k < 110; k++)
+		claim(n, k, 1);
+	session_establish(&last);
+	assert_null(session_record(&last));
+	assert_dropped(n, LIMIT_CONCURRENT_SOURCE, 0);
+}
+
 /* ---- rings, pools and queues
  * --------------------------------------------------------------------------------------------------- */
 
@@ -581,6 +606,7 @@ static const struct net_case cases[] = {
 	NET_CASE(idle_prefixes_are_not_pushed_out_by_resets, shape_one_line),
 	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line),
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
+	NET_CASE(sources_without_a_place_have_no_connections, shape_one_line_few_connections),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
 	NET_CASE(transmit_queue_is_full_of_everything, NULL),

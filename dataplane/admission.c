@@ -123,6 +123,8 @@ void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissio
 {
 	for (unsigned int i; sw_next(&set, &i);) {
 		struct sw_admission *a = &admissions[i];
+		if (unlikely(!lanes_have_place(&a->lanes, 0))) /* given up for another since it was found to be over */
+			a->lanes.tats[0] = &w->limiter.nowhere.tats[0];
 		uint32_t *at = source_note(a);
 		const uint32_t note = *at;
 		struct sw_source_record *record = record_of(w, note);

@@ -405,6 +405,40 @@ static void sources_without_a_place_have_no_connections(struct net *n)
 	assert_dropped(n, LIMIT_CONCURRENT_SOURCE, 0);
 }
 
+static void shape_one_line_few_syns(struct draft *d)
+{
+	shape_one_line(d);
+	d->global.answers_per_prefix_per_s = d->global.answers_per_prefix_burst = 100000;
+	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 4, .syn_burst = 4};
+	d->global.level_count = 1;
+}
+
+/* SYNs that one was found to send beyond its limit are not counted as those of another that has taken its place since. */
+static void syns_are_not_counted_as_those_of_a_successor(struct net *n)
+{
+	const struct sw_limiter_set *line = n->w->limiter.sets;
+	struct session over = session_of(n, 100), next = session_of(n, 101);
+	uint32_t syns = 0;
+
+	for (unsigned int k = 0; k < 3; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+	}
+	for (unsigned int k = 0; k < 5; k++)
+		client_syn(&over);
+	net_run(n);
+	net_discard(n);
+	client_syn(&over);
+	client_syn(&next);
+	client_syn(&over);
+	net_run(n);
+	for (unsigned int way = 0; way < SW_LIMITER_WAYS; way++)
+		if (!(line->notes[way] & SW_NOTE_PINNED))
+			syns += line->notes[way] & SW_NOTE_VALUE;
+	assert_dropped(n, LIMIT_SYN_SOURCE, 3);
+	assert_int_equal(syns, 1);
+}
+
 /* ---- rings, pools and queues
  * --------------------------------------------------------------------------------------------------- */
 
@@ -607,6 +641,7 @@ static const struct net_case cases[] = {
 	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line),
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE(sources_without_a_place_have_no_connections, shape_one_line_few_connections),
+	NET_CASE(syns_are_not_counted_as_those_of_a_successor, shape_one_line_few_syns),
 	NET_CASE_ONCE(notes_to_housekeeping_are_lost_and_counted, NULL),
 	NET_CASE(transmit_queue_is_full, NULL),
 	NET_CASE(transmit_queue_is_full_of_everything, NULL),

@@ -144,7 +144,7 @@ static const struct sw_admission_loops plain_loops = {prepare_burst, admit_syns}
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {
-	return isa == SW_ISA_AVX512 && __builtin_cpu_supports("vaes") ? &sw_admission_loops_avx512 : &plain_loops;
+	return sw_isa_has_vaes(isa) ? &sw_admission_loops_avx512 : &plain_loops;
 }
 
 void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind)

@@ -2,6 +2,10 @@
 #include "siphash.h"
 #include "siphash_round.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
 static inline uint64_t rotate(uint64_t x, unsigned int bits)
 {
 	return x << bits | x >> (64 - bits);
@@ -83,6 +87,19 @@ enum sw_isa sw_isa_best(enum sw_isa cap)
 #endif
 	(void)cap;
 	return SW_ISA_SCALAR;
+}
+
+/* Asked of the CPU itself: not every compiler's __builtin_cpu_supports() knows the word. */
+bool sw_isa_has_vaes(enum sw_isa isa)
+{
+#ifdef __x86_64__
+	unsigned int eax, ebx, ecx = 0, edx;
+
+	return isa == SW_ISA_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_VAES) != 0;
+#else
+	(void)isa;
+	return false;
+#endif
 }
 
 const char *sw_isa_name(enum sw_isa isa)

@@ -6,6 +6,7 @@
 #ifndef SW_SIPHASH_H
 #define SW_SIPHASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ enum sw_isa {
 
 /* The best this CPU has, but none above `cap` (the operator's or DPDK's limit). */
 enum sw_isa sw_isa_best(enum sw_isa cap);
+
+/* Beside SW_ISA_AVX512: has this CPU AES for whole vectors? */
+bool sw_isa_has_vaes(enum sw_isa isa);
 
 /* "scalar", "avx2" or "avx512". */
 const char *sw_isa_name(enum sw_isa isa);

@@ -127,7 +127,7 @@ static SW_AVX512 unsigned int look_and_take_in_vectors(const struct sw_limiter_l
 
 static bool have_vectors(void)
 {
-	return sw_isa_best(SW_ISA_AVX512) == SW_ISA_AVX512 && __builtin_cpu_supports("vaes");
+	return sw_isa_has_vaes(sw_isa_best(SW_ISA_AVX512));
 }
 
 /* Rates of all kinds: none, tight, one that fills just now. */

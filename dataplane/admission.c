@@ -4,28 +4,58 @@
 
 /* ---- levels ------------------------------------------------------------------------------------------------------- */
 
+/* Pins the entry of `hash`, if it stands in `set` and nobody has pinned it before: then its note is in `pinned`. */
+static unsigned int pin(struct sw_limiter_set *set, uint64_t hash, uint32_t **pinned)
+{
+	const unsigned int ways = sw_limiter_ways_with(set, hash);
+	uint32_t *note = &set->notes[ways ? __builtin_ctz(ways) : 0];
+
+	if (ways == 0 || *note & SW_NOTE_PINNED)
+		return 0;
+	*note |= SW_NOTE_PINNED;
+	*pinned = note;
+	return 1;
+}
+
+/* Those of this admission that are wider than `level` and stand in `home` or `own`. Returns how many it has pinned. */
+static unsigned int pin_wider(const struct sw_worker *w, const struct sw_admission *a, unsigned int level,
+	struct sw_limiter_set *home, struct sw_limiter_set *own, uint32_t *pinned[SW_LANES])
+{
+	const struct sw_limiter_lanes *lanes = &a->lanes;
+	const uint32_t at_home = lanes->home == home || lanes->home == own ? w->policy->levels[a->is_ipv6].at_home : 0;
+	uint32_t wider = lanes->wanted & ~0u << (level + 1);
+	unsigned int count = 0;
+
+	for (unsigned int l; sw_next(&wider, &l);) {
+		struct sw_limiter_set *set = sw_limiter_set_of(&w->limiter, lanes->hashes[l]);
+		if (at_home >> l & 1)
+			count += pin(lanes->home, lanes->hashes[l], &pinned[count]);
+		if (unlikely(set == home || set == own))
+			count += pin(set, lanes->hashes[l], &pinned[count]);
+	}
+	return count;
+}
+
 /*
  * The entry of `level`, which is not there yet. It may take the place of a narrower one of this admission; but not of a
- * wider one, which stands in the same home: sources would push out their own prefix, one after the other, and be held by
- * nothing.
+ * wider one, which mostly stands in the same home: sources would push out their own prefix, one after the other, and be
+ * held by nothing.
  */
 static uint32_t make_entry(struct sw_worker *w, const struct sw_admission *a, unsigned int level)
 {
 	const struct sw_limiter_lanes *lanes = &a->lanes;
-	const struct sw_limiter_levels *levels = &w->policy->levels[a->is_ipv6];
-	const bool at_home = levels->at_home >> level & 1;
+	const bool at_home = w->policy->levels[a->is_ipv6].at_home >> level & 1;
 	const struct sw_limiter_key key = {
 		.hash = lanes->hashes[level],
 		.home = at_home ? (uint64_t)(lanes->home - w->limiter.sets) : lanes->hashes[level],
 	};
-	const unsigned int ways = at_home && level < levels->home && lanes->wanted >> levels->home & 1
-		? sw_limiter_ways_with(lanes->home, lanes->hashes[levels->home]) : 0;
-	uint32_t *note = &lanes->home->notes[ways ? __builtin_ctz(ways) : 0];
-	const uint32_t pin = ways && !(*note & SW_NOTE_PINNED) ? SW_NOTE_PINNED : 0;
+	uint32_t *pinned[SW_LANES];
+	unsigned int count = pin_wider(w, a, level, sw_limiter_set_of(&w->limiter, key.home),
+		sw_limiter_set_of(&w->limiter, key.hash), pinned);
 
-	*note |= pin;
 	const uint32_t at = sw_source_make_entry(w, key);
-	*note &= ~pin;
+	while (count)
+		*pinned[--count] &= ~SW_NOTE_PINNED;
 	return at;
 }
 

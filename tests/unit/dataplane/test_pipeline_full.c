@@ -344,6 +344,13 @@ static void sources_do_not_push_out_their_prefix(struct net *n)
 	assert_true(net_count(n, SW_COUNT_LIMITER_FULL) >= 90);
 }
 
+static void shape_one_line_no_neighbourhood(struct draft *d)
+{
+	shape_one_line(d);
+	d->global.levels[1].ipv4_length = 20;
+	d->global.levels[1].ipv6_length = 56;
+}
+
 static void shape_one_line_all_levels(struct draft *d)
 {
 	shape_one_line(d);
@@ -639,6 +646,7 @@ static const struct net_case cases[] = {
 	NET_CASE(resets_that_cannot_be_counted_are_not_sent, shape_one_line),
 	NET_CASE(idle_prefixes_are_not_pushed_out_by_resets, shape_one_line),
 	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line),
+	NET_CASE(sources_do_not_push_out_their_prefix, shape_one_line_no_neighbourhood),
 	NET_CASE(pushed_out_levels_are_charged_to_nobody, shape_one_line_all_levels),
 	NET_CASE(sources_without_a_place_have_no_connections, shape_one_line_few_connections),
 	NET_CASE(syns_are_not_counted_as_those_of_a_successor, shape_one_line_few_syns),

@@ -126,15 +126,17 @@ static inline void open_admission(struct sw_burst *b, unsigned int i, const stru
 void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns)
 {
 	struct service_of_run s = {.index = SW_NONE};
+	uint32_t opened = 0;
 
 	for (unsigned int i; sw_next(&syns, &i);) {
 		look_at_service(w, b, i, &s);
 		if (unlikely(!s.armed || !is_plain(&b->packets[i])))
 			continue;
 		open_admission(b, i, s.profile, SW_NONE);
-		b->prepared |= 1u << i;
+		opened |= 1u << i;
 	}
-	sw_admission_prepare(w, b->admissions, b->prepared, SW_LIMITER_SYN);
+	b->prepared |= opened;
+	sw_admission_prepare(w, b->admissions, opened, SW_LIMITER_SYN);
 }
 
 /* Those SYNs that have to go through the limits; `watched` of them pass whatever the limits say. */

@@ -2,6 +2,8 @@
 /* Rates and caps: of sources, their prefixes, groups and services, for SYNs and for proven connections. */
 #include "pipeline_model.h"
 
+#include "admission_parts.h"
+
 /* Level 0: another port of client `base`. Level l: another client that shares only its prefix of level l with `base`.
  */
 static struct session neighbour(struct net *n, unsigned int level, unsigned int k)
@@ -496,6 +498,36 @@ static void syns_of_a_burst_are_judged_one_by_one(struct net *n)
 	assert_int_equal(moved >= CROWD_PREFIXES, c.rates[0].interval != 0);
 }
 
+static const struct sw_admission_loops *real_loops;
+static unsigned int prepared;
+
+static void count_prepared(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind)
+{
+	prepared += kind == SW_LIMITER_SYN ? (unsigned int)__builtin_popcount(set) : 0;
+	real_loops->prepare(w, admissions, set, kind);
+}
+
+/* Whatever else comes with SYNs in a burst, their keys are worked out once. */
+static void syns_are_prepared_once(struct net *n)
+{
+	struct session live = session_of(n, 0), stranger = session_of(n, 100);
+	struct sw_admission_loops counting;
+
+	session_establish(&live);
+	real_loops = n->w->admission;
+	counting = (struct sw_admission_loops){count_prepared, real_loops->admit_syns};
+	n->w->admission = &counting;
+	prepared = 0;
+	for (unsigned int k = 1; k <= 10; k++) {
+		struct session s = session_of(n, k);
+		client_syn(&s);
+		client_ack(k % 2 ? &live : &stranger);
+	}
+	net_run(n);
+	net_discard(n);
+	assert_int_equal(prepared, 10);
+}
+
 static const struct net_case cases[] = {
 	NET_CASE(syn_limits, shape_levels),
 	NET_CASE(reflection_caps, NULL),
@@ -507,6 +539,8 @@ static const struct net_case cases[] = {
 	NET_CASE(resets_of_proven_connections_have_a_budget_too, NULL),
 	NET_CASE(group_of_a_second_connection, shape_levels),
 	NET_CASE(caps_that_come_and_go, shape_levels),
+	NET_CASE(syns_are_prepared_once, NULL),
+	NET_CASE(syns_are_prepared_once, shape_levels),
 	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd),
 	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd_elsewhere),
 	NET_CASE(syns_of_a_burst_are_judged_one_by_one, shape_crowd_prefixes_alone),

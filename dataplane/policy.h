@@ -22,7 +22,6 @@ struct sw_limit_profile {
 	uint8_t reserved[3];
 };
 
-
 struct sw_service_profile {
 	uint32_t slot;
 	uint8_t mode;           /* enum sw_mode */

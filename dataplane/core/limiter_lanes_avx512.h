@@ -24,14 +24,6 @@ static inline SW_AVX512 __m512i sw_lanes_key512(const uint64_t key[2])
 	return _mm512_broadcast_i32x4(sw_limiter_load(key));
 }
 
-/* The lines of four hashes. */
-static inline SW_AVX512 __m256i sw_lanes_sets(const struct sw_limiter_table *t, __m256i hashes)
-{
-	const __m256i lines = _mm256_and_si256(hashes, _mm256_set1_epi64x((long long)t->mask));
-
-	return _mm256_add_epi64(_mm256_slli_epi64(lines, 6), _mm256_set1_epi64x((long long)(uintptr_t)t->sets));
-}
-
 static inline SW_AVX512_VAES void sw_lanes_keys_avx512(const struct sw_limiter_table *t, const struct sw_limiter_levels *levels,
 	const struct sw_limiter_who *who, struct sw_limiter_lanes *out)
 {

@@ -35,7 +35,7 @@ struct sw_burst {
 	uint32_t services[SW_BURST];    /* index into policy->service; SW_NONE: not protected */
 	uint32_t slots[SW_BURST];       /* its slot, for counters; SW_NONE likewise */
 	uint32_t flows[SW_BURST];       /* index into the flow table; SW_FLOW_NONE */
-	uint32_t classes[SW_BURST];     /* source class, outside packets that need one */
+	uint32_t classes[SW_BURST];     /* source class, outside packets that need one; the source stage's own until it is done */
 	uint64_t hashes[SW_BURST];      /* of the flow */
 	struct rte_mbuf *mbufs[SW_BURST];
 	struct sw_packet packets[SW_BURST];
@@ -258,7 +258,7 @@ static inline void sw_frame_resize(struct rte_mbuf *m, unsigned int bytes)
 {
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = bytes;
-	m->ol_flags = 0;
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL; /* whose buffer it is stays; what was said of the old frame goes */
 }
 
 /* Both exits of a burst, of the side a packet came in at. */

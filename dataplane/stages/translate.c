@@ -117,8 +117,8 @@ static inline void translate_server(const struct sw_flow *f, uint8_t *frame, con
 
 /*
  * What nearly every packet is: no more than an ACK, perhaps with data, of an established flow both ends of which have
- * been heard and neither has ended; no SACK blocks, timestamps where all stacks put them. The functions below that are told of one leave out what cannot concern it; what is
- * left of them, inlined, is the path of an established connection.
+ * been heard and neither has ended; no SACK blocks, timestamps where all stacks put them. The functions below that are
+ * told of one leave out what cannot concern it; what is left of them, inlined, is the path of an established connection.
  */
 static inline bool is_plain(const struct sw_flow *f, const struct sw_packet *p)
 {

@@ -12,6 +12,7 @@
 
 #include "../core/random_prefixes.h"
 #include "stages/segment.h"
+#include "stages/stage.h"
 
 enum { OLD = 0xa5, FRAME_MAX = 22 + 40 + 20 + 4 * SW_SEGMENT_OPTION_WORDS };
 
@@ -262,12 +263,26 @@ static void turned_frames_swap_their_addresses_alone(void **state)
 	assert_memory_equal(turned + 12, frame + 12, 4);
 }
 
+/* A frame that was rewritten is no longer what the NIC said of it, but still in the buffer that it came in. */
+static void resized_frames_keep_their_buffers(void **state)
+{
+	struct rte_mbuf m = {.data_len = 74, .pkt_len = 74,
+		.ol_flags = RTE_MBUF_F_EXTERNAL | RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_RSS_HASH};
+
+	(void)state;
+	sw_frame_resize(&m, 60);
+	assert_int_equal(m.data_len, 60);
+	assert_int_equal(m.pkt_len, 60);
+	assert_int_equal(m.ol_flags, RTE_MBUF_F_EXTERNAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(segments_are_as_written_byte_by_byte),
 	    cmocka_unit_test(forms_are_stamped_as_segments_are_written),
 	    cmocka_unit_test(turned_frames_swap_their_addresses_alone),
+	    cmocka_unit_test(resized_frames_keep_their_buffers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

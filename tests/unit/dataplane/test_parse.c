@@ -99,7 +99,7 @@ static void check_sets(const struct sw_burst *b)
 	const struct sw_packet *first = NULL;
 	bool one_server = true;
 
-	for (unsigned int i = 0; i < b->count; i++) {
+	for (unsigned int i = 0; i < b->count && i < SW_BURST; i++) {
 		const struct sw_packet *p = &b->packets[i];
 		struct sw_packet complete;
 		memset(&complete, 0xa5, sizeof(complete));

@@ -131,7 +131,8 @@ static void show(const struct sw_report *report, bool quiet)
 		if (severity == SW_WARNING && quiet)
 			continue;
 		for (uint32_t i = 0; i < count && i < SW_FINDINGS_MAX; i++)
-			fprintf(stderr, "%s\n", sw_finding_text(&report->findings[severity][i], severity, text, sizeof(text)));
+			fprintf(stderr, "%s\n", sw_finding_text(&report->findings[severity][i], (enum sw_severity)severity, text,
+				sizeof(text)));
 		if (count > SW_FINDINGS_MAX)
 			fprintf(stderr, "%s: and %u more %s\n", report->file, count - SW_FINDINGS_MAX,
 			    severity == SW_ERROR ? "errors" : "warnings");

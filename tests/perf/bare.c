@@ -9,7 +9,12 @@
 #include <rte_prefetch.h>
 #include <rte_tcp.h>
 
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi2,sse4.2"))), \
+	apply_to = function)
+#else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,bmi2,sse4.2")
+#endif
 
 enum {
 	LANES = 8,
@@ -173,3 +178,7 @@ void bare_answer_burst(struct bare *b, struct rte_mbuf **mbufs, uint64_t now_tsc
 		b->answered++;
 	}
 }
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif

@@ -32,7 +32,7 @@ enum { PATH_BYTES = 200, RING = 1024, LINK_PATIENCE_S = 30 };
 static struct endtoend endtoend;
 static _Atomic int stop_forwarder;
 
-static void fail(const char *what, const char *why)
+static _Noreturn void fail(const char *what, const char *why)
 {
 	rte_exit(EXIT_FAILURE, "endtoend: %s: %s\n", what, why);
 }

@@ -197,7 +197,9 @@ static inline unsigned int sw_owner(const struct sw_shared *s, const struct sw_a
 	uint64_t high, low;
 	memcpy(&high, client->bytes, 8);
 	memcpy(&low, client->bytes + 8, 8);
-	const uint64_t mixed = sw_limiter_mix(high ^ s->shard_key, low ^ (s->shard_key << 1 | 1));
+	/* Twice: with one key in hundreds, once leaves neighbours that differ in the last byte with one owner. */
+	const uint64_t once = sw_limiter_mix(high ^ s->shard_key, low ^ (s->shard_key << 1 | 1));
+	const uint64_t mixed = sw_limiter_mix(once ^ s->shard_key, UINT64_C(0x9e3779b97f4a7c15));
 	return (unsigned int)((mixed >> 32) * s->workers >> 32);
 }
 

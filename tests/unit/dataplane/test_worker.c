@@ -290,6 +290,23 @@ static void test_a_stop_wakes_sleepers(void **state)
 	stop_workers(); /* waits for them */
 }
 
+/* A burst of clients from one prefix is not one worker's burden, whatever the key. */
+static void test_every_key_spreads_neighbours(void **state)
+{
+	(void)state;
+	struct sw_shared shared = {.workers = 2, .shard_key = 0x5ea3a11};
+	struct sw_address client = prefix_of("192.0.2.0").address;
+	for (unsigned int key = 0; key < 20000; key++) {
+		unsigned int owned = 0;
+		shared.shard_key = shared.shard_key * 6364136223846793005u + 1442695040888963407u;
+		for (unsigned int host = 1; host < 255; host++) {
+			client.bytes[15] = (uint8_t)host;
+			owned += sw_owner(&shared, &client);
+		}
+		assert_in_range(owned, 64, 190);
+	}
+}
+
 static int start_eal(void)
 {
 	static struct sw_eal_arguments arguments;
@@ -322,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mail_wakes_a_sleeper, set_up_sleepy, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_hand_over_wakes_a_sleeper, set_up_sleepy, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_stop_wakes_sleepers, set_up_sleepy, tear_down),
+		cmocka_unit_test(test_every_key_spreads_neighbours),
 	};
 	if (start_eal() || sodium_init() < 0)
 		return 1;

@@ -132,8 +132,12 @@ static void adopt_policy(struct bench_box *b)
 	if (sw_policy_build(snapshot, bytes, rte_get_tsc_hz(), &policy))
 		fail("policy", "out of memory");
 	b->policy_bytes = allocated() - before;
-	if (b->size.source_syn_per_s) /* no bucket is to refill while it is being measured */
-		policy->service[0].levels[0].syn = sw_rate_make(0, b->size.source_syn_per_s, rte_get_tsc_hz());
+	if (b->size.source_syn_per_s) { /* no bucket is to refill while it is being measured */
+		struct sw_service_profile *s = &policy->service[0];
+		s->levels[0].syn = sw_rate_make(0, b->size.source_syn_per_s, rte_get_tsc_hz());
+		s->syn_rates.intervals[0] = s->levels[0].syn.interval;
+		s->syn_rates.tolerances[0] = s->levels[0].syn.tolerance;
+	}
 	free(snapshot);
 	sw_box_adopt_policy(b->box, policy);
 	sw_box_new_epoch(b->box, 1);

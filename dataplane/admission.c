@@ -140,7 +140,8 @@ uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_admission *admiss
 		if (ways == 0)
 			continue;
 		a->lanes.tats[0] = &home->tats[__builtin_ctz(ways)];
-		if (sw_rate_allows(&a->service->levels[0].syn, *a->lanes.tats[0], w->now))
+		const struct sw_rate rate = sw_level_rate(&a->service->syn_rates, 0);
+		if (sw_rate_allows(&rate, *a->lanes.tats[0], w->now))
 			continue;
 		over |= 1u << i;
 		__builtin_prefetch(record_of(w, *source_note(a)), 1);

@@ -52,14 +52,14 @@ static void repeat(struct sw_worker *w, uint32_t place)
 		clear(w, place);
 		return;
 	}
-	const struct sw_rate *rate = &w->policy->service[service].levels[0].syn;
+	const struct sw_rate rate = sw_level_rate(&w->policy->service[service].syn_rates, 0);
 	uint64_t *tat = sw_limiter_tat(&w->limiter, at);
-	struct rte_mbuf *m = sw_rate_allows(rate, *tat, w->now) ? rte_pktmbuf_copy(c->copy, w->pool, 0, UINT32_MAX) : NULL;
+	struct rte_mbuf *m = sw_rate_allows(&rate, *tat, w->now) ? rte_pktmbuf_copy(c->copy, w->pool, 0, UINT32_MAX) : NULL;
 	c->tries++;
 	c->due_tsc = w->now + (w->shared->tsc_hz << c->tries);
 	if (m == NULL)
 		return;
-	*tat = sw_rate_take(rate, *tat, w->now);
+	*tat = sw_rate_take(&rate, *tat, w->now);
 	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK);
 	sw_count(w, c->slot, SW_COUNT_SENT_SYN_ACK_AGAIN);
 	sw_transmit_put(w, c->link, SW_OUTSIDE, m, SW_TRANSMIT_OWN, c->slot);

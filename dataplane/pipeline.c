@@ -136,7 +136,8 @@ static void explain_levels(struct sw_worker *w, struct sw_explain *e, const stru
 		const struct sw_limit_profile *limit = &s->levels[l];
 		const uint32_t syn = sw_limiter_find(&w->limiter, sw_level_key(w, address, is_ipv6, SW_LIMITER_SYN, l, s->slot));
 		const uint32_t conn = sw_limiter_find(&w->limiter, sw_level_key(w, address, is_ipv6, SW_LIMITER_CONN, l, s->slot));
-		e->levels[l].syn = fill_of(w, &limit->syn, tat_of(w, syn));
+		const struct sw_rate syn_rate = sw_level_rate(&s->syn_rates, l);
+		e->levels[l].syn = fill_of(w, &syn_rate, tat_of(w, syn));
 		e->levels[l].conn = fill_of(w, &limit->conn, tat_of(w, conn));
 		if (l == 0)
 			e->levels[l].concurrent = e->record.concurrent;

@@ -67,8 +67,9 @@ static struct sw_limits part_of_limits(struct sw_limits l, uint32_t workers)
 }
 
 static void build_level(const struct sw_limits *whole, const struct sw_global *global, unsigned int level,
-	uint32_t workers, uint64_t tsc_hz, struct sw_limit_profile *out)
+	uint32_t workers, uint64_t tsc_hz, struct sw_service_profile *s)
 {
+	struct sw_limit_profile *out = &s->levels[level];
 	const struct sw_limits part = part_of_limits(*whole, level == 0 ? 1 : workers), *limits = &part;
 	uint32_t cap_per_s = 0, cap_burst = 0;
 	if (level == 0) {
@@ -78,21 +79,23 @@ static void build_level(const struct sw_limits *whole, const struct sw_global *g
 		cap_per_s = part_of(global->answers_per_prefix_per_s, workers);
 		cap_burst = part_of(global->answers_per_prefix_burst, workers);
 	}
-	out->syn = tighter(limits->syn_per_s, limits->syn_burst, cap_per_s, cap_burst, tsc_hz, &out->syn_is_cap);
+	const struct sw_rate syn =
+		tighter(limits->syn_per_s, limits->syn_burst, cap_per_s, cap_burst, tsc_hz, &out->syn_is_cap);
+	s->syn_rates.intervals[level] = syn.interval;
+	s->syn_rates.tolerances[level] = syn.interval ? syn.tolerance : INT64_MAX;
 	out->conn = sw_rate_make(limits->conn_per_s, limits->conn_burst, tsc_hz);
 	out->concurrent = limits->concurrent;
 }
 
-/* The sets of levels with limits, and their rates side by side. */
-static void line_up_levels(struct sw_service_profile *s)
+/* The sets of levels with limits. */
+static void find_limited_levels(struct sw_service_profile *s)
 {
 	for (unsigned int level = 0; level < SW_PREFIX_LEVELS; level++) {
 		const struct sw_limit_profile *l = &s->levels[level];
-		const bool for_syns = l->syn.interval != 0, for_conns = l->conn.interval != 0 || l->concurrent != 0;
+		const bool for_syns = s->syn_rates.intervals[level] != 0;
+		const bool for_conns = l->conn.interval != 0 || l->concurrent != 0;
 		s->limited[SW_LIMITER_SYN] |= (uint8_t)(for_syns << level);
 		s->limited[SW_LIMITER_CONN] |= (uint8_t)(for_conns << level);
-		s->syn_rates.intervals[level] = l->syn.interval;
-		s->syn_rates.tolerances[level] = for_syns ? l->syn.tolerance : INT64_MAX;
 		if (for_syns || for_conns)
 			s->level_count = (uint8_t)(level + 1);
 	}
@@ -112,9 +115,11 @@ static void build_service(const struct sw_service *s, const struct sw_global *gl
 	out->tcp_auth = s->tcp_auth;
 	out->block_after = s->block_s ? s->block_after : 0;
 	out->block_cycles = s->block_s * tsc_hz;
+	for (unsigned int level = 0; level < SW_PREFIX_LEVELS; level++)
+		out->syn_rates.tolerances[level] = INT64_MAX;
 	for (unsigned int level = 0; level < global->level_count; level++)
-		build_level(&s->limits[level], global, level, workers, tsc_hz, &out->levels[level]);
-	line_up_levels(out);
+		build_level(&s->limits[level], global, level, workers, tsc_hz, out);
+	find_limited_levels(out);
 	out->total = s->total;
 	out->total_limited = limits_anything(&s->total);
 	out->start_syn_per_s = s->start_syn_per_s;

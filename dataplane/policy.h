@@ -13,9 +13,8 @@
 struct sw_prefix_table;
 struct sw_service_table;
 
-/* Of one level: the rates of one source or prefix. On levels 0 and 1 `syn` holds the reflection cap too, unless it is switched off. */
+/* Of one level: the limits of one source or prefix, but for the rate of SYNs. */
 struct sw_limit_profile {
-	struct sw_rate syn;     /* the tighter of the SYN limit and the reflection cap of the level */
 	struct sw_rate conn;
 	uint32_t concurrent;    /* 0: no limit */
 	uint8_t syn_is_cap;     /* the reflection cap is what binds: refusals count as ANSWER_CAP */
@@ -30,7 +29,8 @@ struct sw_service_profile {
 	uint8_t level_count;    /* levels with any limit are below this */
 	uint8_t limited[SW_LIMITER_CONN + 1]; /* by enum sw_limiter_kind: the set of levels that have to be looked at */
 	uint8_t total_limited;  /* total has a limit: shares are looked at */
-	struct sw_level_rates syn_rates; /* those of levels[] below */
+	/* Of each level the tighter of the SYN limit and the reflection cap; levels 0 and 1 have one, unless it is switched off. */
+	struct sw_level_rates syn_rates;
 	uint32_t block_after;   /* 0: never */
 	uint64_t block_cycles;
 	struct sw_limit_profile levels[SW_PREFIX_LEVELS];

@@ -27,6 +27,11 @@ struct sw_level_rates {
 	uint64_t intervals[SW_LANES], tolerances[SW_LANES];
 };
 
+static inline struct sw_rate sw_level_rate(const struct sw_level_rates *rates, unsigned int level)
+{
+	return (struct sw_rate){rates->intervals[level], rates->tolerances[level]};
+}
+
 struct sw_limiter_lanes {
 	_Alignas(32) uint64_t hashes[SW_LANES]; /* as in struct sw_limiter_key; also of levels without limit */
 	struct sw_limiter_set *sets[SW_LANES];

@@ -133,10 +133,9 @@ static void adopt_policy(struct bench_box *b)
 		fail("policy", "out of memory");
 	b->policy_bytes = allocated() - before;
 	if (b->size.source_syn_per_s) { /* no bucket is to refill while it is being measured */
-		struct sw_service_profile *s = &policy->service[0];
-		s->levels[0].syn = sw_rate_make(0, b->size.source_syn_per_s, rte_get_tsc_hz());
-		s->syn_rates.intervals[0] = s->levels[0].syn.interval;
-		s->syn_rates.tolerances[0] = s->levels[0].syn.tolerance;
+		const struct sw_rate rate = sw_rate_make(0, b->size.source_syn_per_s, rte_get_tsc_hz());
+		policy->service[0].syn_rates.intervals[0] = rate.interval;
+		policy->service[0].syn_rates.tolerances[0] = rate.tolerance;
 	}
 	free(snapshot);
 	sw_box_adopt_policy(b->box, policy);

@@ -50,15 +50,15 @@ static void test_reflection_caps(void **state)
 		d.global.answers_per_source_burst = d.global.answers_per_prefix_burst = cases[i].cap_burst;
 		struct sw_policy *p = build(&d);
 		const struct sw_limit_profile *l = &p->service[0].levels[cases[i].level];
-		const uint64_t per_s = l->syn.interval ? HZ / l->syn.interval : 0;
-		const uint64_t depth = l->syn.interval ? l->syn.tolerance / l->syn.interval + 1 : 0;
+		const struct sw_rate syn = sw_level_rate(&p->service[0].syn_rates, cases[i].level);
+		const uint64_t per_s = syn.interval ? HZ / syn.interval : 0;
+		const uint64_t depth = syn.interval ? syn.tolerance / syn.interval + 1 : 0;
 		assert_int_equal(per_s, cases[i].expected_per_s);
 		assert_int_equal(depth, cases[i].expected_depth);
 		assert_int_equal(l->syn_is_cap, cases[i].is_cap);
 		assert_int_equal(p->service[0].limited[SW_LIMITER_SYN] >> cases[i].level & 1, per_s != 0);
 		assert_int_equal(p->service[0].limited[SW_LIMITER_CONN], 0);
-		assert_int_equal(p->service[0].syn_rates.intervals[cases[i].level], l->syn.interval);
-		assert_true(p->service[0].syn_rates.tolerances[cases[i].level] == (per_s ? l->syn.tolerance : INT64_MAX));
+		assert_true(per_s || syn.tolerance == INT64_MAX);
 		sw_policy_free(p);
 	}
 }
@@ -82,10 +82,10 @@ static void test_prefix_limits_are_divided_among_workers(void **state)
 	const struct sw_limit_profile *own = &p->service[0].levels[0], *prefix = &p->service[0].levels[1];
 	assert_int_equal(HZ / own->conn.interval, 10);
 	assert_int_equal(own->concurrent, 3);
-	assert_int_equal(HZ / own->syn.interval, 40);
+	assert_int_equal(HZ / p->service[0].syn_rates.intervals[0], 40);
 	assert_int_equal(HZ / prefix->conn.interval, 3);
 	assert_int_equal(prefix->concurrent, 1);
-	assert_int_equal(HZ / prefix->syn.interval, 100);
+	assert_int_equal(HZ / p->service[0].syn_rates.intervals[1], 100);
 	assert_int_equal(HZ / p->answers[1].interval, 100);
 	assert_int_equal(p->service[0].levels[2].concurrent, 0);
 	sw_policy_free(p);

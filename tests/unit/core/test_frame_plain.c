@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "frame_builder.h"
+#include "random_prefixes.h"
 #include "core/frame_plain.h"
 
 static const struct segment {
@@ -51,10 +52,7 @@ static uint64_t next_random(void)
 {
 	static uint64_t state = 0x5ea3a11;
 
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1dull >> 16;
+	return random_next(&state) >> 16;
 }
 
 /* What is no TCP gets a TCP header all the same: nobody looks. */

@@ -17,17 +17,16 @@ static unsigned int pin(struct sw_limiter_set *set, uint64_t hash, uint32_t **pi
 	return 1;
 }
 
-/* Those of this admission that are wider than `level` and stand in `home` or `own`. Returns how many it has pinned. */
-static unsigned int pin_wider(const struct sw_worker *w, const struct sw_admission *a, unsigned int level,
+/* Those of these lanes that are wider than `level` and stand in `home` or `own`. Returns how many it has pinned. */
+static unsigned int pin_wider(const struct sw_lanes_run *run, const struct sw_limiter_lanes *lanes, unsigned int level,
 	struct sw_limiter_set *home, struct sw_limiter_set *own, uint32_t *pinned[SW_LANES])
 {
-	const struct sw_limiter_lanes *lanes = &a->lanes;
-	const uint32_t at_home = lanes->home == home || lanes->home == own ? w->policy->levels[a->is_ipv6].at_home : 0;
-	uint32_t wider = lanes->wanted & ~0u << (level + 1);
+	const uint32_t at_home = lanes->home == home || lanes->home == own ? run->levels->at_home : 0;
+	uint32_t wider = run->wanted & ~0u << (level + 1);
 	unsigned int count = 0;
 
 	for (unsigned int l; sw_next(&wider, &l);) {
-		struct sw_limiter_set *set = sw_limiter_set_of(&w->limiter, lanes->hashes[l]);
+		struct sw_limiter_set *set = sw_limiter_set_of(run->table, lanes->hashes[l]);
 		if (at_home >> l & 1)
 			count += pin(lanes->home, lanes->hashes[l], &pinned[count]);
 		if (unlikely(set == home || set == own))
@@ -37,21 +36,20 @@ static unsigned int pin_wider(const struct sw_worker *w, const struct sw_admissi
 }
 
 /*
- * The entry of `level`, which is not there yet. It may take the place of a narrower one of this admission; but not of a
+ * The entry of `level`, which is not there yet. It may take the place of a narrower one of these lanes; but not of a
  * wider one, which mostly stands in the same home: sources would push out their own prefix, one after the other, and be
  * held by nothing.
  */
-static uint32_t make_entry(struct sw_worker *w, const struct sw_admission *a, unsigned int level)
+static uint32_t make_entry(struct sw_worker *w, const struct sw_lanes_run *run, const struct sw_limiter_lanes *lanes,
+	unsigned int level)
 {
-	const struct sw_limiter_lanes *lanes = &a->lanes;
-	const bool at_home = w->policy->levels[a->is_ipv6].at_home >> level & 1;
 	const struct sw_limiter_key key = {
 		.hash = lanes->hashes[level],
-		.home = at_home ? (uint64_t)(lanes->home - w->limiter.sets) : lanes->hashes[level],
+		.home = run->levels->at_home >> level & 1 ? (uint64_t)(lanes->home - run->table->sets) : lanes->hashes[level],
 	};
 	uint32_t *pinned[SW_LANES];
-	unsigned int count = pin_wider(w, a, level, sw_limiter_set_of(&w->limiter, key.home),
-		sw_limiter_set_of(&w->limiter, key.hash), pinned);
+	unsigned int count = pin_wider(run, lanes, level, sw_limiter_set_of(run->table, key.home),
+		sw_limiter_set_of(run->table, key.hash), pinned);
 
 	const uint32_t at = sw_source_make_entry(w, key);
 	while (count)
@@ -59,22 +57,22 @@ static uint32_t make_entry(struct sw_worker *w, const struct sw_admission *a, un
 	return at;
 }
 
-void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a)
+bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes,
+	unsigned int missing)
 {
-	struct sw_limiter_table *t = &w->limiter;
-	struct sw_limiter_lanes *lanes = &a->lanes;
-	uint32_t missing = lanes->wanted & ~(uint32_t)lanes->found;
+	struct sw_limiter_table *t = run->table;
+	const uint32_t taken_over = t->taken_over;
 
 	for (unsigned int l; sw_next(&missing, &l);) {
-		const uint32_t at = make_entry(w, a, l);
+		const uint32_t at = make_entry(w, run, lanes, l);
 		lanes->tats[l] = at == SW_LIMITER_NONE ? &t->nowhere.tats[l] : sw_limiter_tat(t, at);
 	}
-	for (unsigned int l = 0; lanes->taken_over != t->taken_over && l < SW_LANES; l++)
-		if (!lanes_have_place(lanes, l)) /* given up for another of this admission */
+	for (unsigned int l = 0; taken_over != t->taken_over && l < SW_LANES; l++)
+		if (!lanes_have_place(lanes, l)) /* given up for another of these lanes */
 			lanes->tats[l] = &t->nowhere.tats[l];
-	lanes->found = lanes->wanted;
-	lanes->taken_over = t->taken_over;
+	lanes->note = sw_limiter_note_beside(lanes->tats[0]);
 	memset(&t->nowhere, 0, sizeof(t->nowhere)); /* full, and of no connections, whatever was written there before */
+	return taken_over != t->taken_over;
 }
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */
@@ -89,104 +87,135 @@ static enum sw_drop_reason refusal_of(const struct sw_service_profile *s, unsign
 	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
 }
 
-static enum sw_drop_reason take_of_group(struct sw_worker *w, const struct sw_admission *a, struct service_budget *budget)
+/* A token of the service, where they are not counted. */
+static enum sw_drop_reason take_of_service(const struct sw_worker *w, const struct service_budget *b)
 {
-	const uint32_t slot = w->policy->group[a->group].slot;
+	if (b->rate.interval == 0)
+		return SW_ADMITTED;
+	if (!sw_rate_allows(&b->rate, *b->tat, w->now))
+		return SW_DROP_LIMIT_SYN_SERVICE;
+	*b->tat = sw_rate_take(&b->rate, *b->tat, w->now);
+	return SW_ADMITTED;
+}
+
+static enum sw_drop_reason take_of_group(struct sw_worker *w, uint32_t group, const struct service_budget *budget)
+{
+	const uint32_t slot = w->policy->group[group].slot;
 	const struct sw_rate *rate = &w->group_shares[slot].syn;
 	uint64_t *tat = &w->group_budgets[slot].syn_tat;
 
 	if (!sw_rate_allows(rate, *tat, w->now))
 		return SW_DROP_LIMIT_SYN_GROUP;
-	const enum sw_drop_reason reason = take_of_service(w, a->service, budget);
+	const enum sw_drop_reason reason = take_of_service(w, budget);
 	if (reason == SW_ADMITTED)
 		*tat = sw_rate_take(rate, *tat, w->now);
 	return reason;
 }
 
-static void count_in_group(struct sw_worker *w, const struct sw_admission *a, enum sw_drop_reason reason)
+static void count_in_group(struct sw_worker *w, uint32_t group, enum sw_drop_reason reason)
 {
-	struct sw_group_counters *c = &w->groups[w->policy->group[a->group].slot];
+	struct sw_group_counters *c = &w->groups[w->policy->group[group].slot];
 
 	c->syn_received++;
 	c->refused += reason != SW_ADMITTED;
 }
 
-enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_admission *a, unsigned int empty,
-	const struct sw_source_record *record, struct service_budget *budget)
+enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_service_profile *s, uint32_t group,
+	unsigned int empty, const struct sw_source_record *record, const struct service_budget *budget)
 {
 	enum sw_drop_reason reason;
 
 	if (record->blocked_until_tsc != 0 && (int64_t)(record->blocked_until_tsc - w->now) > 0)
 		reason = SW_DROP_BLOCKED;
 	else if (empty != 0)
-		reason = refusal_of(a->service, empty);
-	else if (a->group != SW_NONE)
-		reason = take_of_group(w, a, budget);
+		reason = refusal_of(s, empty);
+	else if (group != SW_NONE)
+		reason = take_of_group(w, group, budget);
 	else
-		reason = take_of_service(w, a->service, budget);
-	if (a->group != SW_NONE)
-		count_in_group(w, a, reason);
+		reason = take_of_service(w, budget);
+	if (group != SW_NONE)
+		count_in_group(w, group, reason);
 	return reason;
 }
 
-uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
+void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lanes *lanes, const struct sw_address *source,
+	uint32_t slot)
 {
-	uint32_t over = 0;
+	if (lanes_have_place(lanes, 0))
+		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, lanes->tats[0]), source, slot);
+}
 
-	for (unsigned int i; sw_next(&set, &i);) {
-		struct sw_admission *a = &admissions[i];
-		struct sw_limiter_set *home = a->lanes.home;
-		const unsigned int ways = a->lanes.wanted & 1 ? sw_limiter_ways_with(home, a->lanes.hashes[0]) : 0;
-		if (ways == 0)
+uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_syn_admissions *syns)
+{
+	uint32_t set = syns->prepared, over = 0, stretch;
+
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
+		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
+		if (rate.interval == 0)
 			continue;
-		a->lanes.tats[0] = &home->tats[__builtin_ctz(ways)];
-		const struct sw_rate rate = sw_level_rate(&a->service->syn_rates, 0);
-		if (sw_rate_allows(&rate, *a->lanes.tats[0], w->now))
-			continue;
-		over |= 1u << i;
-		__builtin_prefetch(record_of(w, *source_note(a)), 1);
+		for (unsigned int i; sw_next(&stretch, &i);) {
+			struct sw_limiter_lanes *lanes = &syns->lanes[i];
+			const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
+			lanes->tats[0] = &lanes->home->tats[ways ? __builtin_ctz(ways) : 0];
+			if (ways == 0 || sw_rate_allows(&rate, *lanes->tats[0], w->now))
+				continue;
+			over |= 1u << i;
+			lanes->note = sw_limiter_note_beside(lanes->tats[0]);
+			ask_for_record(w->records, *lanes->note);
+		}
 	}
 	return over;
 }
 
-void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
-	uint8_t reasons[SW_BURST])
+void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint32_t set, uint8_t reasons[SW_BURST])
 {
-	for (unsigned int i; sw_next(&set, &i);) {
-		struct sw_admission *a = &admissions[i];
-		if (unlikely(!lanes_have_place(&a->lanes, 0))) /* given up for another since it was found to be over */
-			a->lanes.tats[0] = &w->limiter.nowhere.tats[0];
-		uint32_t *at = source_note(a);
-		const uint32_t note = *at;
-		struct sw_source_record *record = record_of(w, note);
-		const enum sw_drop_reason reason = sw_admission_decide(w, a, 1, record, NULL);
-		note_claim(w, a, at, note, record, reason);
-		reasons[i] = (uint8_t)reason;
+	uint32_t stretch;
+
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
+		for (unsigned int i; sw_next(&stretch, &i);) {
+			struct sw_limiter_lanes *lanes = &syns->lanes[i];
+			if (unlikely(!lanes_have_place(lanes, 0))) { /* given up for another since it was found to be over */
+				lanes->tats[0] = &w->limiter.nowhere.tats[0];
+				lanes->note = &w->limiter.nowhere.notes[0];
+			}
+			const uint32_t note = *lanes->note;
+			struct sw_source_record *record = record_of(w->records, &w->nobody, note);
+			const uint32_t group = syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
+			reasons[i] = (uint8_t)sw_admission_decide(w, run->service, group, 1, record, NULL);
+			record->dropped++;
+			if (note_claim(w, lanes->note, note, record))
+				sw_admission_claim_record(w, lanes, &packets[i].client, run->service->slot);
+		}
 	}
 }
 
 #define SW_LANES_OF(name) sw_lanes_##name##_plain
+#define SW_LANES_KEYS struct sw_lanes_run
+#define SW_LANES_FIND struct sw_lanes_run
+#define SW_LANES_LOOK struct sw_lanes_run
 #define SW_LANES_NEXT struct sw_lanes_next
 #define SW_TARGET
 #define SW_TARGET_KEYS
 #include "admission_loops.h"
 
-static const struct sw_admission_loops plain_loops = {prepare_burst, admit_syns};
+static const struct sw_admission_loops plain_loops = {prepare_run, admit_syns};
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {
 	return sw_isa_has_vaes(isa) ? &sw_admission_loops_avx512 : &plain_loops;
 }
 
-void sw_admission_prepare(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind)
+void sw_admission_prepare(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
+	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes)
 {
-	w->admission->prepare(w, admissions, set, kind);
+	w->admission->prepare(w, run, kind, first, stride, lanes);
 }
 
-uint32_t sw_admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
-	uint32_t *proven)
+uint32_t sw_admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST], uint32_t *proven)
 {
-	return w->admission->admit_syns(w, admissions, set, reasons, proven);
+	return w->admission->admit_syns(w, syns, packets, reasons, proven);
 }
 
 /* The entry of `key`, which must not take the place `kept`; SW_LIMITER_NONE: no other is to be had. */
@@ -233,7 +262,7 @@ static enum sw_drop_reason check_connection_level(const struct sw_worker *w, con
 {
 	const struct sw_limit_profile *limit = &a->service->levels[level];
 	const bool is_source = level == 0;
-	uint64_t *tat = a->lanes.tats[level];
+	uint64_t *tat = a->lanes->tats[level];
 	const uint32_t concurrent = is_source && record != SW_FLOW_NONE ? w->records[record].concurrent
 		: *sw_limiter_note_beside(tat) & SW_NOTE_VALUE;
 
@@ -252,12 +281,13 @@ static enum sw_drop_reason check_connection(struct sw_worker *w, struct sw_admis
 {
 	const struct sw_service_profile *s = a->service;
 	enum sw_drop_reason reason = SW_ADMITTED;
-	uint32_t levels = a->lanes.wanted;
+	const struct sw_lanes_run run = sw_lanes_run_of(w, s, a->is_ipv6, SW_LIMITER_CONN);
+	uint32_t levels = run.wanted;
 
-	sw_lanes_place_plain(&w->limiter, &w->policy->levels[a->is_ipv6], &a->lanes);
-	sw_lanes_find_plain(&w->limiter, &a->lanes);
-	if (a->lanes.found != a->lanes.wanted)
-		sw_admission_make_entries(w, a);
+	sw_lanes_place_plain(&run, a->lanes);
+	const unsigned int missing = run.wanted & ~sw_lanes_find_plain(&run, a->lanes);
+	if (missing)
+		sw_admission_make_entries(w, &run, a->lanes, missing);
 	for (unsigned int level; reason == SW_ADMITTED && sw_next(&levels, &level);)
 		reason = check_connection_level(w, a, level, record);
 	if (reason != SW_ADMITTED)
@@ -284,7 +314,7 @@ static void take_connection(struct sw_worker *w, struct sw_admission *a)
 	const struct sw_service_profile *s = a->service;
 
 	for (unsigned int level = 1; level < s->level_count; level++)
-		*a->lanes.tats[level] = sw_rate_take(&s->levels[level].conn, *a->lanes.tats[level], w->now);
+		*a->lanes->tats[level] = sw_rate_take(&s->levels[level].conn, *a->lanes->tats[level], w->now);
 	if (a->group != SW_NONE) {
 		const uint32_t slot = w->policy->group[a->group].slot;
 		struct sw_budget *b = &w->group_budgets[slot];

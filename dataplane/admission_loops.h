@@ -1,111 +1,155 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The loops of admission.h over a burst. Included once for each instruction set, by a file that says which: SW_LANES_OF()
- * names its functions of core/limiter_lanes*.h, SW_LANES_NEXT is what those keep between look and take, SW_TARGET
- * stands before functions, SW_TARGET_KEYS before those that make keys.
+ * names its functions of core/limiter_lanes*.h, SW_LANES_KEYS, _FIND and _LOOK are what the steps of a run have in common,
+ * as its open functions make it, SW_LANES_NEXT is what it keeps between look and take, SW_TARGET stands before functions,
+ * SW_TARGET_KEYS before those that make keys.
  */
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
 
 #include "admission.h"
 #include "admission_parts.h"
 #include "stages/stage.h"
 
-static SW_TARGET_KEYS void prepare_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
-	enum sw_limiter_kind kind)
+static SW_TARGET_KEYS void prepare_run(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
+	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes)
 {
-	for (unsigned int i; sw_next(&set, &i);) {
-		struct sw_admission *a = &admissions[i];
-		const struct sw_limiter_who who = {
-			.source = a->source, .service = a->service->slot, .kind = kind, .is_ipv6 = a->is_ipv6,
-		};
-		a->lanes.wanted = a->service->limited[kind];
-		SW_LANES_OF(keys)(&w->limiter, &w->policy->levels[a->is_ipv6], &who, &a->lanes);
+	const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, kind);
+	const SW_LANES_KEYS keys = SW_LANES_OF(keys_open)(&r);
+
+	for (uint32_t set = run->set; set; set &= set - 1) {
+		const size_t i = (size_t)__builtin_ctz(set);
+		const void *source = (const uint8_t *)first + i * stride;
+		SW_LANES_OF(keys)(&keys, &r, source, &lanes[i]);
 	}
 }
 
-static SW_TARGET void place_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
+static SW_TARGET void place_all(struct sw_worker *w, struct sw_syn_admissions *syns, uint32_t set)
 {
-	for (unsigned int i; sw_next(&set, &i);)
-		SW_LANES_OF(place)(&w->limiter, &w->policy->levels[admissions[i].is_ipv6], &admissions[i].lanes);
-}
+	uint32_t stretch;
 
-static SW_TARGET void find_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set)
-{
-	for (unsigned int i; sw_next(&set, &i);) {
-		SW_LANES_OF(find)(&w->limiter, &admissions[i].lanes);
-		rte_prefetch0(record_of(w, *source_note(&admissions[i])));
+	syns->unsettled &= ~set;
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
+		const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
+		const SW_LANES_FIND find = SW_LANES_OF(find_open)(&r);
+		for (; stretch; stretch &= stretch - 1)
+			SW_LANES_OF(place)(&find, &syns->lanes[(size_t)__builtin_ctz(stretch)]);
 	}
 }
 
-static inline SW_TARGET enum sw_drop_reason admit_syn(struct sw_worker *w, struct sw_admission *a,
-	struct service_budget *budget, uint32_t *is_proven)
+static SW_TARGET void find_all(struct sw_worker *w, struct sw_syn_admissions *syns, uint32_t set)
 {
-	struct sw_limiter_lanes *lanes = &a->lanes;
-	SW_LANES_NEXT next;
+	const struct sw_source_record *const records = w->records;
+	uint32_t stretch, unsettled = 0;
 
-	if (unlikely(lanes->taken_over != w->limiter.taken_over)) {
-		SW_LANES_OF(place)(&w->limiter, &w->policy->levels[a->is_ipv6], lanes);
-		SW_LANES_OF(find)(&w->limiter, lanes);
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
+		const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
+		const SW_LANES_FIND find = SW_LANES_OF(find_open)(&r);
+		for (; stretch; stretch &= stretch - 1) {
+			const size_t i = (size_t)__builtin_ctz(stretch);
+			struct sw_limiter_lanes *lanes = &syns->lanes[i];
+			if (unlikely(SW_LANES_OF(find)(&find, lanes) != r.wanted))
+				unsettled |= 1u << i;
+			ask_for_record(records, *lanes->note);
+		}
 	}
-	if (unlikely(lanes->found != lanes->wanted))
-		sw_admission_make_entries(w, a);
-	const unsigned int empty = SW_LANES_OF(look)(lanes, &a->service->syn_rates, w->now, &next);
-	uint32_t *at = source_note(a);
-	const uint32_t note = *at;
-	struct sw_source_record *record = record_of(w, note);
-	enum sw_drop_reason reason;
-	if (unlikely(empty != 0 || record->blocked_until_tsc != 0 || a->group != SW_NONE))
-		reason = sw_admission_decide(w, a, empty, record, budget);
-	else
-		reason = take_of_service(w, a->service, budget);
-	if (likely(reason == SW_ADMITTED))
-		SW_LANES_OF(take)(lanes, &next);
-	*is_proven = note >> 31;
-	note_claim(w, a, at, note, record, reason);
-	return reason;
+	syns->unsettled |= unsettled;
 }
 
-static SW_TARGET uint32_t admit_burst(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
-	uint8_t reasons[SW_BURST], struct service_budget *budget, uint32_t *proven)
+/* Those that have an entry in a line where one of these levels has just been given a place: they may have had that. */
+static SW_TARGET uint32_t find_disturbed(const struct sw_syn_admissions *syns, const struct sw_limiter_lanes *by,
+	unsigned int levels)
 {
-	uint32_t refused = 0;
+	uint32_t disturbed = 0;
 
-	for (unsigned int i; sw_next(&set, &i);) {
-		uint32_t is_proven;
-		const enum sw_drop_reason reason = admit_syn(w, &admissions[i], budget, &is_proven);
-		*proven |= is_proven << i;
-		if (likely(reason == SW_ADMITTED))
-			continue;
-		reasons[i] = (uint8_t)reason;
-		refused |= 1u << i;
+	for (unsigned int l; sw_next(&levels, &l);) {
+		const struct sw_limiter_set *line = sw_limiter_set_around(by->tats[l]);
+		for (uint32_t set = syns->prepared; set; set &= set - 1) {
+			const size_t i = (size_t)__builtin_ctz(set);
+			disturbed |= (uint32_t)SW_LANES_OF(stand_in)(&syns->lanes[i], line) << i;
+		}
 	}
-	return refused;
+	return disturbed;
+}
+
+/* Looks for the entries of packet i anew, as another may have pushed them out, and makes those that are not there. */
+static __attribute__((noinline)) SW_TARGET void settle(struct sw_worker *w, struct sw_syn_admissions *syns,
+	const struct sw_lanes_run *r, size_t i)
+{
+	const SW_LANES_FIND find = SW_LANES_OF(find_open)(r);
+	struct sw_limiter_lanes *lanes = &syns->lanes[i];
+
+	SW_LANES_OF(place)(&find, lanes);
+	const unsigned int missing = r->wanted & ~SW_LANES_OF(find)(&find, lanes);
+	if (missing && sw_admission_make_entries(w, r, lanes, missing))
+		syns->unsettled |= find_disturbed(syns, lanes, missing);
+}
+
+/* What became of SYNs. */
+struct outcome {
+	uint32_t refused, proven;
+	uint8_t *reasons;
+};
+
+static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	const struct sw_admission_run *run, uint32_t stretch, struct outcome *out)
+{
+	struct sw_source_record *const records = w->records, *const nobody = &w->nobody;
+	const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
+	const SW_LANES_LOOK look = SW_LANES_OF(look_open)(&r);
+	struct service_budget budget = open_budget(w, run->service, stretch);
+	const uint32_t questionable = budget.suffices ? syns->grouped : ~0u;
+	unsigned int counted = 0;
+
+	for (; stretch; stretch &= stretch - 1) {
+		const size_t i = (size_t)__builtin_ctz(stretch);
+		struct sw_limiter_lanes *lanes = &syns->lanes[i];
+		SW_LANES_NEXT next;
+		if (unlikely(syns->unsettled >> i & 1))
+			settle(w, syns, &r, i);
+		const unsigned int empty = SW_LANES_OF(look)(&look, lanes, &next);
+		const uint32_t note = *lanes->note;
+		struct sw_source_record *record = record_of(records, nobody, note);
+		enum sw_drop_reason reason = SW_ADMITTED;
+		if (unlikely(empty != 0 || record->blocked_until_tsc != 0 || questionable >> i & 1)) {
+			const uint32_t group = syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
+			reason = sw_admission_decide(w, run->service, group, empty, record, &budget);
+		} else {
+			counted++;
+		}
+		if (unlikely(reason != SW_ADMITTED)) {
+			out->refused |= 1u << i;
+			out->reasons[i] = (uint8_t)reason;
+			record->dropped++;
+		} else {
+			SW_LANES_OF(take)(lanes, &next);
+		}
+		if (unlikely(note & SW_NOTE_PINNED))
+			out->proven |= 1u << i;
+		if (unlikely(note_claim(w, lanes->note, note, record)))
+			sw_admission_claim_record(w, lanes, &packets[i].client, run->service->slot);
+	}
+	close_budget(w, &budget, counted);
 }
 
 /*
- * In groups, each a step behind the one before it: what one step has asked for arrives while others are at work, and
- * never more is asked for than a core can wait for. Where sources were over their limits a burst ago, most are now: one
- * that plainly is has no need of the later steps.
+ * Step by step over all: what one has asked for arrives while the others of the burst are asked for. Where sources were
+ * over their limits a burst ago, most are now: one that plainly is has no need of the later steps.
  */
-static uint32_t admit_syns(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
-	uint32_t *proven)
+static uint32_t admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST], uint32_t *proven)
 {
-	enum { GROUP = 8, GROUPS = SW_BURST / GROUP, STEPS = 3 };
-	uint32_t groups[STEPS - 1 + GROUPS + STEPS - 1] = {0}, *group = groups + STEPS - 1, refused = 0, over = 0;
-	struct service_budget budget = {.service = NULL};
+	const uint32_t over = unlikely(w->sources_were_over) ? sw_admission_find_over(w, syns) : 0;
+	uint32_t set = syns->prepared & ~over, stretch;
+	struct outcome out = {.reasons = reasons};
 
-	for (unsigned int g = 0; g < GROUPS; g++)
-		group[g] = set & (((1u << GROUP) - 1) << g * GROUP);
-	if (unlikely(w->sources_were_over))
-		over = sw_admission_find_over(w, admissions, set);
-	for (int g = 0; g < GROUPS + STEPS - 1; g++) {
-		place_burst(w, admissions, group[g] & ~over);
-		find_burst(w, admissions, group[g - 1] & ~over);
-		refused |= admit_burst(w, admissions, group[g - 2] & ~over, reasons, &budget, proven);
-	}
+	place_all(w, syns, set);
+	find_all(w, syns, set);
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;)
+		admit_stretch(w, syns, packets, run, stretch, &out);
 	if (unlikely(over != 0))
-		sw_admission_refuse_over(w, admissions, over, reasons);
-	w->sources_were_over = (refused | over) != 0;
-	return refused | over;
+		sw_admission_refuse_over(w, syns, packets, over, reasons);
+	w->sources_were_over = (out.refused | over) != 0;
+	*proven |= out.proven;
+	return out.refused | over;
 }

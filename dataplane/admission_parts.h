@@ -8,26 +8,38 @@
 #include "admission.h"
 
 struct sw_admission_loops {
-	void (*prepare)(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind);
-	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, uint8_t reasons[SW_BURST],
-		uint32_t *proven);
+	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
+		const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes);
+	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+		uint8_t reasons[SW_BURST], uint32_t *proven);
 };
 
 extern const struct sw_admission_loops sw_admission_loops_avx512;
 
-/*
- * Makes the entries that are yet to be found. Afterwards every bucket is the level's own or nowhere, and stays so until
- * others are made.
- */
-__attribute__((noinline)) void sw_admission_make_entries(struct sw_worker *w, struct sw_admission *a);
+static inline struct sw_lanes_run sw_lanes_run_of(struct sw_worker *w, const struct sw_service_profile *s, bool is_ipv6,
+	enum sw_limiter_kind kind)
+{
+	return (struct sw_lanes_run){
+		.table = &w->limiter, .levels = &w->policy->levels[is_ipv6], .service = s->slot, .kind = kind,
+		.wanted = s->limited[kind], .is_ipv6 = is_ipv6, .rates = &s->syn_rates, .now = w->now,
+	};
+}
 
 /*
- * Of prepared admissions, the set of those whose source stands at home and is over its limit; what refusing them reads is
- * asked for. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
+ * Makes the entries of levels that were not found: `missing`. Afterwards every bucket is the level's own or nowhere, and
+ * stays so until others are made. Returns whether any took the place of another's: what was found of other sources may
+ * then be gone.
  */
-uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set);
-void sw_admission_refuse_over(struct sw_worker *w, struct sw_admission *admissions, uint32_t set,
-	uint8_t reasons[SW_BURST]);
+__attribute__((noinline)) bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *run,
+	struct sw_limiter_lanes *lanes, unsigned int missing);
+
+/*
+ * Of prepared SYNs, the set of those whose source stands at home and is over its limit; what refusing them reads is asked
+ * for. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
+ */
+uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_syn_admissions *syns);
+void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint32_t set, uint8_t reasons[SW_BURST]);
 
 /* Its entry is there; false: it stands nowhere. */
 static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)
@@ -35,64 +47,95 @@ static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsign
 	return sw_limiter_fingerprint_beside(lanes->tats[level]) == sw_limiter_fingerprint(lanes->hashes[level]);
 }
 
-/* What a service spends from; neighbours of a burst are mostly for the same. */
+/*
+ * What SYNs in a row take of their service. Where it surely has a token for each of them, they are counted and taken at
+ * the end; otherwise one by one.
+ */
 struct service_budget {
-	const struct sw_service_profile *service;
 	struct sw_rate rate;
 	uint64_t *tat;
+	bool suffices;
 };
 
-static inline enum sw_drop_reason take_of_service(struct sw_worker *w, const struct sw_service_profile *s,
-	struct service_budget *budget)
+static inline struct service_budget open_budget(struct sw_worker *w, const struct sw_service_profile *s, uint32_t syns)
 {
-	if (unlikely(budget->service != s)) {
-		const struct sw_rate none = {.interval = 0};
-		*budget = (struct service_budget){.service = s, .tat = &w->service_budgets[s->slot].syn_tat,
-			.rate = s->total_limited ? w->service_shares[s->slot].syn : none};
+	const struct sw_rate none = {.interval = 0};
+	struct service_budget b = {.tat = &w->service_budgets[s->slot].syn_tat, .suffices = true,
+		.rate = s->total_limited ? w->service_shares[s->slot].syn : none};
+
+	if (b.rate.interval != 0) {
+		const int64_t ahead = (int64_t)(*b.tat - w->now);
+		const uint64_t last = (uint64_t)(ahead > 0 ? ahead : 0) + ((uint64_t)__builtin_popcount(syns) - 1) * b.rate.interval;
+		b.suffices = last <= b.rate.tolerance;
 	}
-	if (budget->rate.interval == 0)
-		return SW_ADMITTED;
-	if (unlikely(!sw_rate_allows(&budget->rate, *budget->tat, w->now)))
-		return SW_DROP_LIMIT_SYN_SERVICE;
-	*budget->tat = sw_rate_take(&budget->rate, *budget->tat, w->now);
-	return SW_ADMITTED;
+	return b;
+}
+
+/* `syns`: how many were counted and not taken. */
+static inline void close_budget(struct sw_worker *w, struct service_budget *b, unsigned int syns)
+{
+	if (b->rate.interval != 0 && syns != 0)
+		*b->tat = sw_rate_take(&b->rate, *b->tat, w->now) + (syns - 1) * b->rate.interval;
 }
 
 /*
  * Where something stands in the way, or there is a group: `empty` is the set of levels without a token, `record` the
- * source's. Takes of group and service, when all agree.
+ * source's. Takes of group and service, when all agree. `group`: as in struct sw_admission.
  */
-__attribute__((noinline)) enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_admission *a,
-	unsigned int empty, const struct sw_source_record *record, struct service_budget *budget);
+__attribute__((noinline)) enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_service_profile *s,
+	uint32_t group, unsigned int empty, const struct sw_source_record *record, const struct service_budget *budget);
 
-/* Of the source's own entry; if it has none, one nowhere, which names no record. */
-static inline uint32_t *source_note(const struct sw_admission *a)
+/*
+ * The record that a note names, of `records`; nobody's, if none. Without a branch: whether a source has one is as good as
+ * random.
+ */
+static inline struct sw_source_record *record_of(struct sw_source_record *records, struct sw_source_record *nobody,
+	uint32_t note)
 {
-	return sw_limiter_note_beside(a->lanes.tats[0]);
-}
-
-/* The record that a note names; nobody's, if none. Without a branch: whether a source has one is as good as random. */
-static inline struct sw_source_record *record_of(struct sw_worker *w, uint32_t note)
-{
-	const uintptr_t named = (uintptr_t)&w->records[note & SW_NOTE_VALUE], mask = 0 - (uintptr_t)(note >> 30 & 1);
+	const uintptr_t named = (uintptr_t)&records[note & SW_NOTE_VALUE], mask = 0 - (uintptr_t)(note >> 30 & 1);
 	_Static_assert(SW_NOTE_RECORD == 1u << 30, "the bit above");
 
-	return (struct sw_source_record *)((named & mask) | ((uintptr_t)&w->nobody & ~mask));
+	return (struct sw_source_record *)((named & mask) | ((uintptr_t)nobody & ~mask));
 }
 
-/* Counts a SYN of a source: in its record, or in its entry's note, which stands at `at`, towards getting one. */
-static inline void note_claim(struct sw_worker *w, const struct sw_admission *a, uint32_t *at, uint32_t note,
-	struct sw_source_record *record, enum sw_drop_reason reason)
+/* Asks for the record that a note names; if none, for one that is always near. */
+static inline void ask_for_record(const struct sw_source_record *records, uint32_t note)
 {
-	const uint32_t syns = note & SW_NOTE_VALUE;
-	const bool has_record = note & SW_NOTE_RECORD;
+	const uint32_t mask = (uint32_t)((int32_t)(note << 1) >> 31);
+
+	__builtin_prefetch(&records[note & mask & SW_NOTE_VALUE], 1);
+}
+
+/* Of a note that names no record: counting ends here, far beyond what makes one. */
+#define SW_NOTE_ENOUGH (1u << 28)
+
+/*
+ * Counts a SYN of a source: in its record, or in its entry's note towards getting one. Returns whether it is to get one
+ * now.
+ */
+static inline bool note_claim(const struct sw_worker *w, uint32_t *at, uint32_t note, struct sw_source_record *record)
+{
+	const uint32_t counted = note + ((note & (SW_NOTE_RECORD | SW_NOTE_ENOUGH)) == 0);
 
 	record->syns++;
 	record->last_seen_tsc = w->now;
-	record->dropped += reason != SW_ADMITTED;
-	*at = note + (!has_record & (syns != SW_NOTE_VALUE));
-	if (unlikely(syns + 1 == w->policy->evidence_after_syns) && !has_record && lanes_have_place(&a->lanes, 0))
-		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, a->lanes.tats[0]), a->source, a->service->slot);
+	*at = counted;
+	return (counted & (SW_NOTE_RECORD | SW_NOTE_VALUE)) == w->policy->evidence_after_syns;
+}
+
+__attribute__((noinline)) void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lanes *lanes,
+	const struct sw_address *source, uint32_t slot);
+
+/* Of a set of prepared SYNs, the first that are of one run: takes them out of it. */
+static inline const struct sw_admission_run *next_stretch(const struct sw_syn_admissions *syns, uint32_t *set,
+	uint32_t *stretch)
+{
+	if (*set == 0)
+		return NULL;
+	const struct sw_admission_run *run = &syns->runs[syns->run_of[__builtin_ctz(*set)]];
+	*stretch = *set & run->set;
+	*set &= ~*stretch;
+	return run;
 }
 
 #endif

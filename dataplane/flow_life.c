@@ -81,7 +81,9 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 {
 	struct sw_flow *f = &w->flows.flows[flow];
 	const struct sw_service_profile *service = sw_service_of(w, b, i);
+	struct sw_limiter_lanes lanes;
 	struct sw_admission a = {
+		.lanes = &lanes,
 		.service = service,
 		.source = &w->flows.setups[flow].client,
 		.is_ipv6 = w->flows.setups[flow].is_ipv6,
@@ -92,7 +94,8 @@ void sw_flow_establish_native(struct sw_worker *w, const struct sw_burst *b, uns
 	f->state = SW_FLOW_ESTABLISHED;
 	f->record = sw_source_prove(w, a.source, a.is_ipv6, service->slot);
 	if (service->mode == SW_MODE_MONITOR) {
-		sw_admission_prepare(w, &a, 1, SW_LIMITER_CONN);
+		const struct sw_admission_run run = {service, 1, a.is_ipv6};
+		sw_admission_prepare(w, &run, SW_LIMITER_CONN, a.source, 0, &lanes);
 		if (sw_admit_connection(w, &a, f->record) != SW_ADMITTED)
 			sw_count(w, service->slot, SW_COUNT_WOULD_DROP);
 	} else if (f->record != SW_FLOW_NONE) {

@@ -25,7 +25,9 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->link = link;
 	b->side = side;
 	b->pending = sw_burst_all(b);
-	b->syns = b->prepared = b->proven = 0;
+	b->syns = b->proven = 0;
+	b->admissions.prepared = b->admissions.grouped = 0;
+	b->admissions.run_count = 0;
 	memset(b->verdicts, 0, sizeof(b->verdicts));
 	memset(b->reasons, 0, sizeof(b->reasons));
 	sw_fill(b->services, SW_NONE);

@@ -24,6 +24,10 @@ void sw_limiter_levels_make(struct sw_limiter_levels *out, const uint8_t *length
 	}
 	out->picks[SW_PREFIX_LEVELS] = out->home * 2;
 	out->at_home = 1u | 1u << out->home;
+	for (unsigned int ways = 0; ways < sizeof(out->stays); ways++) {
+		const bool source = ways % (1u << SW_LIMITER_WAYS) != 0, neighbourhood = ways >> SW_LIMITER_WAYS != 0;
+		out->stays[ways] = (uint8_t)((unsigned int)source | (unsigned int)neighbourhood << out->home);
+	}
 }
 
 size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)

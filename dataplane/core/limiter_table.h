@@ -86,6 +86,8 @@ struct sw_limiter_levels {
 	uint64_t picks[SW_PREFIX_LEVELS * 2];             /* of the second half the first alone counts */
 	uint32_t home;                                    /* the level that is a neighbourhood; 0: none */
 	uint32_t at_home;                                 /* the set of levels that stand at home: that one, and the source */
+	/* Likewise, of a line: by the set of its ways that hold the source, and that of those that hold the neighbourhood << 4. */
+	uint8_t stays[1 << 2 * SW_LIMITER_WAYS];
 };
 
 /* `lengths`: of 128 bits, each different, the first of level 0, which is 128. */

@@ -93,67 +93,89 @@ static inline bool is_plain(const struct sw_packet *p)
 	return !p->is_fragment && !(p->options & (SW_OPTION_MD5 | SW_OPTION_AO));
 }
 
+/* Those of a set of SYNs that need no closer look than the limits'. */
+static inline uint32_t find_plain(const struct sw_burst *b, uint32_t syns)
+{
+	uint32_t strays = syns & b->strays;
+
+	for (unsigned int i; sw_next(&strays, &i);)
+		syns &= ~((uint32_t)!is_plain(&b->packets[i]) << i);
+	return syns;
+}
+
 static inline uint32_t group_of(const struct sw_worker *w, uint32_t class)
 {
 	return class == SW_SOURCE_CLASS_NONE ? SW_NONE : sw_prefix_table_class(w->policy->sources, class)->group;
 }
 
-/* What is known of a service for SYNs in a row; neighbours are mostly for the same. */
-struct service_of_run {
-	uint32_t index;
-	const struct sw_service_profile *profile;
-	bool armed; /* and plain SYNs go through the limits */
-};
-
-static inline void look_at_service(const struct sw_worker *w, const struct sw_burst *b, unsigned int i,
-	struct service_of_run *s)
+static inline bool same_run(const struct sw_burst *b, unsigned int i, unsigned int k)
 {
-	if (likely(b->services[i] == s->index))
-		return;
-	s->index = b->services[i];
-	s->profile = sw_service_of(w, b, i);
-	s->armed = s->profile->mode >= SW_MODE_AUTO && sw_armed(w, s->profile->slot);
+	return b->services[i] == b->services[k] && b->packets[i].is_ipv6 == b->packets[k].is_ipv6;
 }
 
-static inline void open_admission(struct sw_burst *b, unsigned int i, const struct sw_service_profile *s, uint32_t group)
+unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, uint32_t set,
+	struct sw_admission_run runs[SW_BURST])
 {
-	b->admissions[i].service = s;
-	b->admissions[i].source = &b->packets[i].client;
-	b->admissions[i].group = group;
-	b->admissions[i].is_ipv6 = b->packets[i].is_ipv6;
+	unsigned int count = 0, latest = 0;
+
+	if (set == 0)
+		return 0;
+	if (b->one_server) { /* of one family, then */
+		latest = (unsigned int)__builtin_ctz(set);
+		runs[0] = (struct sw_admission_run){sw_service_of(w, b, latest), set, b->packets[latest].is_ipv6};
+		return 1;
+	}
+	for (unsigned int i; sw_next(&set, &i);) {
+		if (count != 0 && same_run(b, i, latest)) {
+			runs[count - 1].set |= 1u << i;
+			continue;
+		}
+		runs[count++] = (struct sw_admission_run){sw_service_of(w, b, i), 1u << i, b->packets[i].is_ipv6};
+		latest = i;
+	}
+	return count;
+}
+
+/* Adds SYNs of one run to those that go through the limits. */
+static void prepare(struct sw_worker *w, struct sw_burst *b, const struct sw_admission_run *run)
+{
+	struct sw_syn_admissions *a = &b->admissions;
+
+	sw_set_bytes(a->run_of, run->set, (uint8_t)a->run_count);
+	a->prepared |= run->set;
+	a->runs[a->run_count++] = *run;
+	sw_admission_prepare(w, run, SW_LIMITER_SYN, &b->packets[0].client, sizeof(b->packets[0]), a->lanes);
 }
 
 void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns)
 {
-	struct service_of_run s = {.index = SW_NONE};
-	uint32_t opened = 0;
+	struct sw_admission_run runs[SW_BURST];
+	const unsigned int count = sw_burst_runs(w, b, find_plain(b, syns), runs);
 
-	for (unsigned int i; sw_next(&syns, &i);) {
-		look_at_service(w, b, i, &s);
-		if (unlikely(!s.armed || !is_plain(&b->packets[i])))
-			continue;
-		open_admission(b, i, s.profile, SW_NONE);
-		opened |= 1u << i;
-	}
-	b->prepared |= opened;
-	sw_admission_prepare(w, b->admissions, opened, SW_LIMITER_SYN);
+	for (unsigned int k = 0; k < count; k++)
+		if (runs[k].service->mode >= SW_MODE_AUTO && sw_armed(w, runs[k].service->slot))
+			prepare(w, b, &runs[k]);
 }
 
-/* Those SYNs that have to go through the limits; `watched` of them pass whatever the limits say. */
-static uint32_t select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watched)
+/* Adds those that have yet to be looked at; `watched` of them pass whatever the limits say. */
+static void select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watched)
 {
-	uint32_t todo = b->pending & b->syns & ~b->prepared, selected = 0;
+	uint32_t todo = b->pending & b->syns & ~b->admissions.prepared, selected = 0;
+	struct sw_admission_run runs[SW_BURST];
 
 	for (unsigned int i; sw_next(&todo, &i);) {
 		const struct sw_service_profile *s = sw_service_of(w, b, i);
 		if (!select_syn(w, b, i, s))
 			continue;
-		open_admission(b, i, s, group_of(w, b->classes[i]));
+		const uint32_t group = group_of(w, b->classes[i]);
+		b->admissions.groups[i] = group;
+		b->admissions.grouped |= (uint32_t)(group != SW_NONE) << i;
 		selected |= 1u << i;
 		*watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
 	}
-	sw_admission_prepare(w, b->admissions, selected, SW_LIMITER_SYN);
-	return selected | b->prepared;
+	const unsigned int count = sw_burst_runs(w, b, selected, runs);
+	for (unsigned int k = 0; k < count; k++)
+		prepare(w, b, &runs[k]);
 }
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
@@ -163,8 +185,8 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 
 	if ((b->pending & b->syns) == 0)
 		return;
-	const uint32_t limited = select_syns(w, b, &watched);
-	const uint32_t refused = sw_admit_syns(w, b->admissions, limited, reasons, &b->proven);
+	select_syns(w, b, &watched);
+	const uint32_t refused = sw_admit_syns(w, &b->admissions, b->packets, reasons, &b->proven);
 	uint32_t dropped = refused & ~watched;
 	for (unsigned int i; sw_next(&watched, &i);)
 		simulate(w, b, i, refused >> i & 1);

@@ -24,7 +24,7 @@ struct sw_burst {
 	uint32_t others;                /* bit i: SW_PACKET_OTHER */
 	uint32_t tcp;                   /* bit i: SW_PACKET_TCP */
 	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
-	uint32_t prepared;              /* bit i: a SYN that goes through the limits, which are prepared for it */
+	uint32_t strays;                /* bit i: took the complete parser; others are plain frames */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */
@@ -39,7 +39,7 @@ struct sw_burst {
 	uint64_t hashes[SW_BURST];      /* of the flow */
 	struct rte_mbuf *mbufs[SW_BURST];
 	struct sw_packet packets[SW_BURST];
-	struct sw_admission admissions[SW_BURST]; /* of SYNs: for the limits */
+	struct sw_syn_admissions admissions;
 };
 
 /* The stages, in the order in which a packet meets them. */
@@ -65,6 +65,13 @@ void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b);
  * has memory to wait for.
  */
 void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns);
+
+/*
+ * A set in runs of the same service and family, in the order of their first packets. Returns how many there are: as a
+ * flood comes, one.
+ */
+unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, uint32_t set,
+	struct sw_admission_run runs[SW_BURST]);
 
 /* ---- verdicts and counters -------------------------------------------------------------------------------------- */
 

@@ -146,8 +146,10 @@ static void no_cookie(struct sw_worker *w, struct sw_burst *b, unsigned int i, b
 
 /* What the burst's valid cookies will look at: works it out, and asks for the memory of all before any is used. */
 static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t valid,
-	struct sw_admission admissions[SW_BURST])
+	struct sw_admission admissions[SW_BURST], struct sw_limiter_lanes lanes[SW_BURST])
 {
+	struct sw_admission_run runs[SW_BURST];
+	const unsigned int count = sw_burst_runs(w, b, valid, runs);
 	uint32_t todo = valid;
 
 	for (unsigned int i; sw_next(&todo, &i);) {
@@ -155,9 +157,11 @@ static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t vali
 		a->service = sw_service_of(w, b, i);
 		a->source = &b->packets[i].client;
 		a->is_ipv6 = b->packets[i].is_ipv6;
+		a->lanes = &lanes[i];
 		sw_source_ask(w, a->source, a->is_ipv6, a->service->slot);
 	}
-	sw_admission_prepare(w, admissions, valid, SW_LIMITER_CONN);
+	for (unsigned int k = 0; k < count; k++)
+		sw_admission_prepare(w, &runs[k], SW_LIMITER_CONN, &b->packets[0].client, sizeof(b->packets[0]), lanes);
 }
 
 /*
@@ -167,13 +171,14 @@ static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t vali
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	struct sw_admission admissions[SW_BURST];
+	struct sw_limiter_lanes lanes[SW_BURST];
 	uint32_t todo = b->pending & ~b->syns;
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
 	const struct echoes echoes = find_echoes(w, b, todo);
 	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes.set);
-	prepare(w, b, cookies.valid, admissions);
+	prepare(w, b, cookies.valid, admissions, lanes);
 	for (unsigned int i; sw_next(&todo, &i);) {
 		if (w->flows.changes != b->changes)
 			sw_flow_look_again(w, b, i);

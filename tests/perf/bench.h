@@ -26,6 +26,8 @@ struct bench_box {
 	uint64_t policy_bytes; /* what the compiled policy takes */
 	uint64_t random;
 	uint32_t *flow_acks;   /* what the client of each open flow acknowledges: the box's ISN and one */
+	uint64_t stands_since; /* TSC, while the pipeline's clock stands; 0: it goes */
+	uint64_t stood;        /* TSC cycles for which it has */
 	bool spread;           /* each source talks to a service of its own, not all to the first */
 };
 

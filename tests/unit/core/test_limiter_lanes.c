@@ -41,17 +41,18 @@ static void open_world(struct world *world, unsigned int row, uint64_t seed)
 }
 
 /* The key of one level by the functions for one. */
-static struct sw_limiter_key key_of(const struct world *world, const struct sw_limiter_who *who, unsigned int level)
+static struct sw_limiter_key key_of(const struct world *world, const struct sw_lanes_run *run,
+	const struct sw_address *source, unsigned int level)
 {
 	const struct sw_limiter_table *t = &world->table;
-	const struct sw_limiter_key home = sw_limiter_home_key(t, who->source, who->is_ipv6, who->kind, who->service);
+	const struct sw_limiter_key home = sw_limiter_home_key(t, source, run->is_ipv6, run->kind, run->service);
 
 	if (level == 0)
-		return sw_limiter_source_key(t, who->source, who->kind, who->service, home.home);
-	if (level == world->levels[who->is_ipv6].home)
+		return sw_limiter_source_key(t, source, run->kind, run->service, home.home);
+	if (level == run->levels->home)
 		return home;
-	const struct sw_address prefix = sw_address_mask(*who->source, world->lengths[who->is_ipv6][level]);
-	const uint64_t hash = sw_limiter_as_wide(sw_limiter_hash(t, &prefix, who->kind, level, who->service));
+	const struct sw_address prefix = sw_address_mask(*source, world->lengths[run->is_ipv6][level]);
+	const uint64_t hash = sw_limiter_as_wide(sw_limiter_hash(t, &prefix, run->kind, level, run->service));
 	return (struct sw_limiter_key){.hash = hash, .home = hash};
 }
 
@@ -66,34 +67,42 @@ static struct sw_address any_source(struct world *world, bool is_ipv6)
 	return a;
 }
 
-static void assert_same_places(const struct sw_limiter_lanes *a, const struct sw_limiter_lanes *b)
+/* What was found, and where. */
+struct found {
+	struct sw_limiter_lanes lanes;
+	unsigned int levels;
+};
+
+static void assert_same_places(const struct found *a, const struct found *b)
 {
-	assert_memory_equal(a->hashes, b->hashes, sizeof(a->hashes));
-	assert_ptr_equal(a->home, b->home);
-	assert_memory_equal(a->sets, b->sets, sizeof(a->sets));
-	assert_int_equal(a->found, b->found);
-	assert_int_equal(a->taken_over, b->taken_over);
-	for (unsigned int l = 0; l < SW_LANES; l++)
-		if (a->found >> l & 1)
-			assert_ptr_equal(a->tats[l], b->tats[l]);
+	assert_memory_equal(a->lanes.hashes, b->lanes.hashes, sizeof(a->lanes.hashes));
+	assert_ptr_equal(a->lanes.home, b->lanes.home);
+	assert_memory_equal(a->lanes.sets, b->lanes.sets, sizeof(a->lanes.sets));
+	assert_int_equal(a->levels, b->levels);
+	assert_memory_equal(a->lanes.tats, b->lanes.tats, sizeof(a->lanes.tats));
+	assert_ptr_equal(a->lanes.note, b->lanes.note);
 }
 
-static void assert_as_one_by_one(struct world *world, const struct sw_limiter_who *who, struct sw_limiter_lanes *lanes)
+static void assert_as_one_by_one(struct world *world, const struct sw_lanes_run *run, const struct sw_address *source,
+	const struct found *f)
 {
-	struct sw_limiter_table *t = &world->table;
+	const struct sw_limiter_table *t = &world->table;
+	const struct sw_limiter_lanes *lanes = &f->lanes;
+
+	assert_ptr_equal(lanes->note, sw_limiter_note_beside(lanes->tats[0]));
 	for (unsigned int l = 0; l < SW_LANES; l++) {
-		const struct sw_limiter_key key = key_of(world, who, l);
+		const struct sw_limiter_key key = key_of(world, run, source, l);
 		const uint32_t at = sw_limiter_find(t, key);
 		assert_int_equal(sw_limiter_fingerprint(lanes->hashes[l]), sw_limiter_fingerprint(key.hash));
 		assert_int_equal(lanes->hashes[l] & t->mask, key.hash & t->mask);
-		if (!(lanes->wanted >> l & 1)) {
+		if (!(run->wanted >> l & 1)) {
 			assert_ptr_equal(lanes->sets[l], &t->nowhere);
 			assert_ptr_equal(sw_limiter_set_around(lanes->tats[l]), &t->nowhere);
 			continue;
 		}
-		if (world->levels[who->is_ipv6].at_home >> l & 1)
+		if (run->levels->at_home >> l & 1)
 			assert_ptr_equal(lanes->home, sw_limiter_set_of(t, key.home));
-		assert_int_equal(lanes->found >> l & 1, at != SW_LIMITER_NONE);
+		assert_int_equal(f->levels >> l & 1, at != SW_LIMITER_NONE);
 		if (at != SW_LIMITER_NONE) {
 			assert_int_equal(sw_limiter_place_of(t, lanes->tats[l]), at);
 			assert_ptr_equal(sw_limiter_note_beside(lanes->tats[l]),
@@ -103,23 +112,45 @@ static void assert_as_one_by_one(struct world *world, const struct sw_limiter_wh
 	}
 }
 
-static SW_AVX512_VAES void keys_in_vectors(struct world *world, const struct sw_limiter_who *who,
-	struct sw_limiter_lanes *lanes)
+static struct found find_plain(const struct sw_lanes_run *run, const struct sw_address *source)
 {
-	sw_lanes_keys_avx512(&world->table, &world->levels[who->is_ipv6], who, lanes);
+	const struct sw_lanes_run keys = sw_lanes_keys_open_plain(run), find = sw_lanes_find_open_plain(run);
+	struct found f;
+
+	sw_lanes_keys_plain(&keys, run, source, &f.lanes);
+	sw_lanes_place_plain(&find, &f.lanes);
+	f.levels = sw_lanes_find_plain(&find, &f.lanes);
+	return f;
 }
 
-static SW_AVX512 void find_in_vectors(struct world *world, bool is_ipv6, struct sw_limiter_lanes *lanes)
+static SW_AVX512_VAES struct found find_in_vectors(const struct sw_lanes_run *run, const struct sw_address *source)
 {
-	sw_lanes_place_avx512(&world->table, &world->levels[is_ipv6], lanes);
-	sw_lanes_find_avx512(&world->table, lanes);
+	const struct sw_lanes_keys512 keys = sw_lanes_keys_open_avx512(run);
+	const struct sw_lanes_find512 find = sw_lanes_find_open_avx512(run);
+	struct found f;
+
+	sw_lanes_keys_avx512(&keys, run, source, &f.lanes);
+	sw_lanes_place_avx512(&find, &f.lanes);
+	f.levels = sw_lanes_find_avx512(&find, &f.lanes);
+	return f;
 }
 
-static SW_AVX512 unsigned int look_and_take_in_vectors(const struct sw_limiter_lanes *lanes,
-	const struct sw_level_rates *rates, uint64_t now)
+static unsigned int look_and_take_plain(const struct sw_lanes_run *run, const struct sw_limiter_lanes *lanes)
 {
+	const struct sw_lanes_run look = sw_lanes_look_open_plain(run);
+	struct sw_lanes_next next;
+	const unsigned int empty = sw_lanes_look_plain(&look, lanes, &next);
+
+	sw_lanes_take_plain(lanes, &next);
+	return empty;
+}
+
+static SW_AVX512 unsigned int look_and_take_in_vectors(const struct sw_lanes_run *run,
+	const struct sw_limiter_lanes *lanes)
+{
+	const struct sw_lanes_look512 look = sw_lanes_look_open_avx512(run);
 	__m256i next;
-	const unsigned int empty = sw_lanes_look_avx512(lanes, rates, now, &next);
+	const unsigned int empty = sw_lanes_look_avx512(&look, lanes, &next);
 
 	sw_lanes_take_avx512(lanes, &next);
 	return empty;
@@ -144,33 +175,32 @@ static struct sw_level_rates any_rates(struct world *world, uint8_t wanted)
 }
 
 /* Both take a token of the same buckets, from the same state: what they say and what they leave has to be the same. */
-static void look_and_take(struct world *world, const struct sw_limiter_lanes *lanes, uint64_t now)
+static void look_and_take(struct world *world, struct sw_lanes_run *run, const struct found *f)
 {
-	const struct sw_level_rates rates = any_rates(world, lanes->wanted);
+	const struct sw_level_rates rates = any_rates(world, run->wanted);
+	const struct sw_limiter_lanes *lanes = &f->lanes;
 	uint64_t before[SW_LANES], after[SW_LANES];
-	struct sw_lanes_next next;
 
+	run->rates = &rates;
 	for (unsigned int l = 0; l < SW_LANES; l++) {
 		before[l] = *lanes->tats[l];
 		const struct sw_rate rate = {rates.intervals[l], rates.tolerances[l]};
-		after[l] = lanes->wanted >> l & 1 ? sw_rate_take(&rate, before[l], now) : 0;
+		after[l] = sw_rate_take(&rate, before[l], run->now);
 	}
-	const unsigned int empty = sw_lanes_look_plain(lanes, &rates, now, &next);
+	const unsigned int empty = look_and_take_plain(run, lanes);
 	for (unsigned int l = 0; l < SW_LANES; l++) {
 		const struct sw_rate rate = {rates.intervals[l], rates.tolerances[l]};
-		assert_int_equal(empty >> l & 1, !sw_rate_allows(&rate, before[l], now));
-	}
-	sw_lanes_take_plain(lanes, &next);
-	for (unsigned int l = 0; l < SW_LANES; l++)
-		if (lanes->found >> l & 1)
+		assert_int_equal(empty >> l & 1, !sw_rate_allows(&rate, before[l], run->now));
+		if (f->levels >> l & 1)
 			assert_true(*lanes->tats[l] == after[l]);
+	}
 	if (!have_vectors())
 		return;
 	for (unsigned int l = 0; l < SW_LANES; l++)
 		*lanes->tats[l] = before[l];
-	assert_int_equal(look_and_take_in_vectors(lanes, &rates, now), empty);
+	assert_int_equal(look_and_take_in_vectors(run, lanes), empty);
 	for (unsigned int l = 0; l < SW_LANES; l++)
-		if (lanes->found >> l & 1)
+		if (f->levels >> l & 1)
 			assert_true(*lanes->tats[l] == after[l]);
 }
 
@@ -178,24 +208,24 @@ static void one_round(struct world *world, uint64_t now)
 {
 	const bool is_ipv6 = random_below(&world->random, 2);
 	const struct sw_address source = any_source(world, is_ipv6);
-	const struct sw_limiter_who who = {.source = &source, .is_ipv6 = is_ipv6,
-		.service = random_below(&world->random, 2), .kind = (enum sw_limiter_kind)random_below(&world->random, 2)};
-	struct sw_limiter_lanes plain = {.wanted = (uint8_t)random_below(&world->random, 16)}, vectors = plain;
+	struct sw_lanes_run run = {
+		.table = &world->table, .levels = &world->levels[is_ipv6], .service = random_below(&world->random, 2),
+		.kind = (enum sw_limiter_kind)random_below(&world->random, 2), .is_ipv6 = is_ipv6,
+		.wanted = (uint8_t)random_below(&world->random, 16), .now = now,
+	};
+	const struct found f = find_plain(&run, &source);
 
-	sw_lanes_keys_plain(&world->table, &world->levels[is_ipv6], &who, &plain);
-	sw_lanes_place_plain(&world->table, &world->levels[is_ipv6], &plain);
-	sw_lanes_find_plain(&world->table, &plain);
 	if (have_vectors()) {
-		keys_in_vectors(world, &who, &vectors);
-		find_in_vectors(world, is_ipv6, &vectors);
-		assert_same_places(&plain, &vectors);
+		const struct found in_vectors = find_in_vectors(&run, &source);
+		assert_same_places(&f, &in_vectors);
 	}
-	assert_as_one_by_one(world, &who, &plain);
-	look_and_take(world, &plain, now);
+	assert_as_one_by_one(world, &run, &source, &f);
+	if (f.levels == run.wanted)
+		look_and_take(world, &run, &f);
 	for (unsigned int l = 0; l < SW_LANES; l++) { /* some of what is missing comes, and pushes others out */
 		struct sw_limiter_evicted evicted;
-		if (plain.wanted >> l & 1 && random_below(&world->random, 3) == 0)
-			sw_limiter_insert(&world->table, key_of(world, &who, l), now, &evicted);
+		if (run.wanted >> l & 1 && random_below(&world->random, 3) == 0)
+			sw_limiter_insert(&world->table, key_of(world, &run, &source, l), now, &evicted);
 	}
 }
 

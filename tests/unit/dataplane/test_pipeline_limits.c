@@ -501,10 +501,11 @@ static void syns_of_a_burst_are_judged_one_by_one(struct net *n)
 static const struct sw_admission_loops *real_loops;
 static unsigned int prepared;
 
-static void count_prepared(struct sw_worker *w, struct sw_admission *admissions, uint32_t set, enum sw_limiter_kind kind)
+static void count_prepared(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
+	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes)
 {
-	prepared += kind == SW_LIMITER_SYN ? (unsigned int)__builtin_popcount(set) : 0;
-	real_loops->prepare(w, admissions, set, kind);
+	prepared += kind == SW_LIMITER_SYN ? (unsigned int)__builtin_popcount(run->set) : 0;
+	real_loops->prepare(w, run, kind, first, stride, lanes);
 }
 
 /* Whatever else comes with SYNs in a burst, their keys are worked out once. */

@@ -6,6 +6,7 @@
 #include <rte_branch_prediction.h>
 
 #include "admission.h"
+#include "core/prefetch.h"
 
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
@@ -103,7 +104,7 @@ static inline void ask_for_record(const struct sw_source_record *records, uint32
 {
 	const uint32_t mask = (uint32_t)((int32_t)(note << 1) >> 31);
 
-	__builtin_prefetch(&records[note & mask & SW_NOTE_VALUE], 1);
+	sw_prefetch(&records[note & mask & SW_NOTE_VALUE]);
 }
 
 /* Of a note that names no record: counting ends here, far beyond what makes one. */

@@ -7,6 +7,7 @@
 #ifndef SW_SOURCES_H
 #define SW_SOURCES_H
 
+#include "core/prefetch.h"
 #include "worker.h"
 
 struct sw_admission;
@@ -62,7 +63,7 @@ void sw_source_claim_record(struct sw_worker *w, uint32_t at, const struct sw_ad
 static inline void sw_source_ask(const struct sw_worker *w, const struct sw_address *source, bool is_ipv6, uint32_t slot)
 {
 	const struct sw_limiter_key home = sw_limiter_home_key(&w->limiter, source, is_ipv6, SW_LIMITER_SYN, slot);
-	__builtin_prefetch(sw_limiter_set_of(&w->limiter, home.home), 1);
+	sw_prefetch(sw_limiter_set_of(&w->limiter, home.home));
 }
 
 /*

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "flow_table.h"
 
+#include "prefetch.h"
+
 /* Buckets for a load of at most one half: with two choices of eight ways, an overflow is then a matter of 10^-7. */
 static uint64_t bucket_count(uint32_t capacity)
 {
@@ -82,9 +84,9 @@ static void ask_for(const struct sw_flow_table *t, uint32_t index)
 {
 	if (index == SW_FLOW_NONE)
 		return;
-	__builtin_prefetch(&t->flows[index], 1);
+	sw_prefetch(&t->flows[index]);
 	for (size_t at = 0; at < sizeof(t->setups[0]); at += 64)
-		__builtin_prefetch((const char *)&t->setups[index] + at, 1);
+		sw_prefetch((const char *)&t->setups[index] + at);
 }
 
 /* One line. Spelled out: compilers make `rep stos` of memset, which takes longer to begin than all of this. */

@@ -19,6 +19,7 @@
 #define SW_CORE_LIMITER_LANES_H
 
 #include "limiter_table.h"
+#include "prefetch.h"
 #include "token_bucket.h"
 
 enum { SW_LANES = SW_PREFIX_LEVELS };
@@ -109,13 +110,13 @@ static inline void sw_lanes_keys_plain(const struct sw_lanes_run *keys, const st
 	for (unsigned int l = 0; l < SW_LANES; l++)
 		out->hashes[l] = sw_lanes_hash(halves[levels->picks[l]], l);
 	out->home = sw_lanes_home(run, source, halves[levels->picks[SW_LANES]]);
-	__builtin_prefetch(out->home, 1);
+	sw_prefetch(out->home);
 }
 
 static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
 {
 	for (unsigned int l = 0; l < SW_LANES; l++)
-		__builtin_prefetch(lanes->sets[l], 1);
+		sw_prefetch(lanes->sets[l]);
 }
 
 static inline void sw_lanes_place_plain(const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes)

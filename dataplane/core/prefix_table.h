@@ -14,6 +14,7 @@
 
 #include "../packet.h"
 #include "allocator.h"
+#include "prefetch.h"
 #include "prefix_trie.h"
 
 enum { SW_SOURCE_CLASS_NONE = 0 }; /* class 0 always exists: no rule, no group */
@@ -84,7 +85,7 @@ static inline const struct sw_source_class *sw_prefix_table_class(const struct s
 static inline void sw_prefix_table_prefetch(const struct sw_prefix_table *table, uint32_t found)
 {
 	if (!(found & SW_SOURCE_DENIED))
-		__builtin_prefetch(&table->classes[found]);
+		sw_prefetch(&table->classes[found]);
 }
 
 static inline uint32_t sw_prefix_table_entry(const struct sw_prefix_table *table, uint32_t found)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "allocator.h"
+#include "prefetch.h"
 
 enum { SLOTS = 1 << SW_TRIE_STRIDE, LINE = 64 };
 
@@ -49,7 +50,7 @@ static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
 		if (children >> 63) {
 			const uint32_t child = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
 			values[lane] = child;
-			__builtin_prefetch(&nodes[child & ~SW_TRIE_NODE]);
+			sw_prefetch(&nodes[child & ~SW_TRIE_NODE]);
 			w->lanes[left++] = lane;
 			continue;
 		}
@@ -59,7 +60,7 @@ static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w,
 			continue;
 		}
 		values[lane] = node->values[0] + run;
-		__builtin_prefetch(&trie->leaves[values[lane]]);
+		sw_prefetch(&trie->leaves[values[lane]]);
 		w->late[w->late_count++] = lane;
 	}
 	w->count = left;
@@ -74,7 +75,7 @@ void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
 	w.count = w.late_count = 0;
 	for (; set; set &= set - 1) {
 		const uint8_t lane = (uint8_t)__builtin_ctz(set);
-		__builtin_prefetch(&trie->nodes[values[lane] & ~SW_TRIE_NODE]);
+		sw_prefetch(&trie->nodes[values[lane] & ~SW_TRIE_NODE]);
 		w.lanes[w.count++] = lane;
 	}
 	for (; w.count; depth += SW_TRIE_STRIDE)
@@ -95,7 +96,7 @@ static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_addr
 		const unsigned int family = sw_address_is_ipv4(addresses[i]) ? SW_TRIE_IPV4 : SW_TRIE_IPV6;
 		ipv4 |= (uint32_t)(family == SW_TRIE_IPV4) << i;
 		slots[i] = sw_trie_slot(&trie->roots[family], addresses[i], family);
-		__builtin_prefetch(slots[i]);
+		sw_prefetch(slots[i]);
 	}
 	for (unsigned int i = 0; i < count; i++) {
 		values[i] = *slots[i];

@@ -26,6 +26,7 @@
 #include <stddef.h>
 
 #include "../api/policy_snapshot.h"
+#include "prefetch.h"
 
 #define SW_TRIE_NODE    0x80000000u
 #define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
@@ -146,7 +147,7 @@ struct sw_trie_addresses {
 static inline void sw_prefix_trie_ask(const struct sw_prefix_trie *trie, uint32_t set, const uint32_t *values)
 {
 	for (; set; set &= set - 1)
-		__builtin_prefetch(&trie->nodes[values[__builtin_ctz(set)] & ~SW_TRIE_NODE]);
+		sw_prefetch(&trie->nodes[values[__builtin_ctz(set)] & ~SW_TRIE_NODE]);
 }
 
 /*

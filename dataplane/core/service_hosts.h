@@ -23,6 +23,7 @@
 #include <stddef.h>
 
 #include "../api/policy_snapshot.h"
+#include "prefetch.h"
 #include "prefix_trie.h"
 
 struct sw_service_host6 {
@@ -106,9 +107,9 @@ static inline void sw_service_host_prefetch(
     const struct sw_service_hosts *hosts, const struct sw_service_host_key *key, uint32_t at)
 {
 	if (key->family == SW_TRIE_IPV4)
-		__builtin_prefetch(&hosts->ipv4[at]);
+		sw_prefetch(&hosts->ipv4[at]);
 	else
-		__builtin_prefetch(&hosts->ipv6[at]);
+		sw_prefetch(&hosts->ipv6[at]);
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "service_table.h"
 #include "port_ranges.h"
+#include "prefetch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -95,8 +96,8 @@ static void lookup_wide_burst(const struct sw_service_table *table, const struct
 
 	sw_prefix_trie_lookup_burst(&table->trie, u->servers, u->count, zones);
 	for (unsigned int k = 0; k < u->count; k++) {
-		__builtin_prefetch(&table->zones[zones[k]]);
-		__builtin_prefetch(&table->exact[exact_home(exact_key(zones[k], ports[u->index[k]]), table->exact_shift)]);
+		sw_prefetch(&table->zones[zones[k]]);
+		sw_prefetch(&table->exact[exact_home(exact_key(zones[k], ports[u->index[k]]), table->exact_shift)]);
 	}
 	for (unsigned int k = 0; k < u->count; k++)
 		service_out[u->index[k]] = find_in_zones(table, zones[k], ports[u->index[k]]);

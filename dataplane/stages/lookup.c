@@ -7,7 +7,8 @@
 #include "stage.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
+
+#include "../core/prefetch.h"
 
 static inline void hash_all(const struct sw_flow_table *t, const struct sw_flow_key *key, struct sw_burst *b,
 	uint32_t todo)
@@ -15,7 +16,7 @@ static inline void hash_all(const struct sw_flow_table *t, const struct sw_flow_
 	for (unsigned int i; sw_next(&todo, &i);) {
 		const uint64_t hash = sw_flow_hash(key, &b->packets[i]);
 		b->hashes[i] = hash;
-		rte_prefetch0(sw_flow_bucket_first(t, hash));
+		sw_prefetch(sw_flow_bucket_first(t, hash));
 	}
 }
 
@@ -30,9 +31,9 @@ static inline uint32_t guess_all(const struct sw_flow_table *t, struct sw_burst 
 		uint32_t flow;
 		if (likely(sw_flow_guess(first, hash, &flow))) {
 			b->flows[i] = flow;
-			rte_prefetch0(&t->flows[flow]);
+			sw_prefetch(&t->flows[flow]);
 		} else if (unlikely(first->moved != 0)) {
-			rte_prefetch0(sw_flow_bucket_second(t, hash));
+			sw_prefetch(sw_flow_bucket_second(t, hash));
 			elsewhere |= 1u << i;
 		}
 	}

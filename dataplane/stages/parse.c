@@ -6,9 +6,9 @@
 #include "stage.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
 
 #include "../core/frame_plain.h"
+#include "../core/prefetch.h"
 #include "../core/prefix_table.h"
 
 /* What is seen of a burst while its frames are looked at. */
@@ -29,7 +29,7 @@ static inline void reach(struct sw_burst *b)
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct rte_mbuf *m = b->mbufs[i];
-		rte_prefetch0(rte_pktmbuf_mtod(m, const uint8_t *));
+		sw_prefetch(rte_pktmbuf_mtod(m, const uint8_t *));
 		bytes += m->pkt_len;
 		flags |= m->ol_flags;
 	}
@@ -120,7 +120,7 @@ static inline void finish_look(struct sw_burst *b, struct seen *s)
 /* Where the policy begins to speak of the source: a random line, for the stage that looks it up. */
 static inline void ask_for_source(const struct sw_trie_root roots[2], const struct sw_packet *p)
 {
-	rte_prefetch0(p->is_ipv6 ? sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6)
+	sw_prefetch(p->is_ipv6 ? sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6)
 							 : sw_trie_slot(&roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4));
 }
 

@@ -6,8 +6,8 @@
 #include "stage.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
 
+#include "../core/prefetch.h"
 #include "../core/prefix_table.h"
 #include "../sources.h"
 
@@ -143,7 +143,7 @@ static uint32_t drop_denied(struct sw_worker *w, struct sw_burst *b, uint32_t un
 	uint32_t set = denied;
 
 	for (unsigned int i; sw_next(&set, &i);)
-		rte_prefetch0(&w->entries[b->classes[i] & ~SW_SOURCE_DENIED]);
+		sw_prefetch(&w->entries[b->classes[i] & ~SW_SOURCE_DENIED]);
 	sw_drop_all(b, denied, SW_DROP_DENIED);
 	set = denied;
 	for (unsigned int i; sw_next(&set, &i);)
@@ -161,7 +161,7 @@ static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b,
 	for (unsigned int i; sw_next(&listed, &i);) {
 		const uint32_t entry = sw_prefix_table_entry(w->policy->sources, b->classes[i]);
 		if (entry != SW_NONE)
-			rte_prefetch0(&w->entries[entry]);
+			sw_prefetch(&w->entries[entry]);
 	}
 }
 

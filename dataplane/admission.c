@@ -77,16 +77,6 @@ bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *r
 
 /* ---- SYNs --------------------------------------------------------------------------------------------------------- */
 
-/* `empty`: a set of levels. The narrowest counts. */
-static enum sw_drop_reason refusal_of(const struct sw_service_profile *s, unsigned int empty)
-{
-	const unsigned int level = (unsigned int)__builtin_ctz(empty);
-
-	if (s->levels[level].syn_is_cap)
-		return SW_DROP_ANSWER_CAP;
-	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
-}
-
 /* A token of the service, where they are not counted. */
 static enum sw_drop_reason take_of_service(const struct sw_worker *w, const struct service_budget *b)
 {
@@ -145,26 +135,60 @@ void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lane
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, lanes->tats[0]), source, slot);
 }
 
+/* Of a stretch of one run. */
+static uint32_t find_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_rate *rate, uint32_t stretch)
+{
+	const struct sw_source_record *const records = w->records;
+	const uint64_t now = w->now;
+	uint32_t over = 0;
+
+	for (; stretch; stretch &= stretch - 1) {
+		const size_t i = (size_t)__builtin_ctz(stretch);
+		struct sw_limiter_lanes *lanes = &syns->lanes[i];
+		const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
+		const size_t way = ways ? (size_t)__builtin_ctz(ways) : 0;
+		lanes->tats[0] = &lanes->home->tats[way];
+		lanes->note = &lanes->home->notes[way];
+		over |= (uint32_t)(ways != 0 && (int64_t)(*lanes->tats[0] - now) > (int64_t)rate->tolerance) << i;
+		ask_for_record(records, *lanes->note);
+	}
+	return over;
+}
+
 uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_syn_admissions *syns)
 {
 	uint32_t set = syns->prepared, over = 0, stretch;
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
-		if (rate.interval == 0)
-			continue;
-		for (unsigned int i; sw_next(&stretch, &i);) {
-			struct sw_limiter_lanes *lanes = &syns->lanes[i];
-			const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
-			lanes->tats[0] = &lanes->home->tats[ways ? __builtin_ctz(ways) : 0];
-			if (ways == 0 || sw_rate_allows(&rate, *lanes->tats[0], w->now))
-				continue;
-			over |= 1u << i;
-			lanes->note = sw_limiter_note_beside(lanes->tats[0]);
-			ask_for_record(w->records, *lanes->note);
-		}
+		if (rate.interval != 0)
+			over |= find_over(w, syns, &rate, stretch);
 	}
 	return over;
+}
+
+static void refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	const struct sw_service_profile *s, uint32_t stretch, uint8_t reasons[SW_BURST])
+{
+	struct sw_source_record *const records = w->records, *const nobody = &w->nobody;
+	const uint8_t over = (uint8_t)refusal_of(s, 1);
+
+	for (; stretch; stretch &= stretch - 1) {
+		const size_t i = (size_t)__builtin_ctz(stretch);
+		struct sw_limiter_lanes *lanes = &syns->lanes[i];
+		if (unlikely(!lanes_have_place(lanes, 0))) { /* given up for another since it was found to be over */
+			lanes->tats[0] = &w->limiter.nowhere.tats[0];
+			lanes->note = &w->limiter.nowhere.notes[0];
+		}
+		const uint32_t note = *lanes->note;
+		struct sw_source_record *record = record_of(records, nobody, note);
+		reasons[i] = over;
+		if (unlikely(record->blocked_until_tsc != 0 || syns->grouped >> i & 1))
+			reasons[i] = (uint8_t)sw_admission_decide(w, s, group_of(syns, i), 1, record, NULL);
+		record->dropped++;
+		if (unlikely(note_claim(w, lanes->note, note, record)))
+			sw_admission_claim_record(w, lanes, &packets[i].client, s->slot);
+	}
 }
 
 void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
@@ -172,22 +196,8 @@ void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syn
 {
 	uint32_t stretch;
 
-	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
-		for (unsigned int i; sw_next(&stretch, &i);) {
-			struct sw_limiter_lanes *lanes = &syns->lanes[i];
-			if (unlikely(!lanes_have_place(lanes, 0))) { /* given up for another since it was found to be over */
-				lanes->tats[0] = &w->limiter.nowhere.tats[0];
-				lanes->note = &w->limiter.nowhere.notes[0];
-			}
-			const uint32_t note = *lanes->note;
-			struct sw_source_record *record = record_of(w->records, &w->nobody, note);
-			const uint32_t group = syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
-			reasons[i] = (uint8_t)sw_admission_decide(w, run->service, group, 1, record, NULL);
-			record->dropped++;
-			if (note_claim(w, lanes->note, note, record))
-				sw_admission_claim_record(w, lanes, &packets[i].client, run->service->slot);
-		}
-	}
+	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;)
+		refuse_over(w, syns, packets, run->service, stretch, reasons);
 }
 
 #define SW_LANES_OF(name) sw_lanes_##name##_plain

@@ -111,12 +111,12 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 		const uint32_t note = *lanes->note;
 		struct sw_source_record *record = record_of(records, nobody, note);
 		enum sw_drop_reason reason = SW_ADMITTED;
-		if (unlikely(empty != 0 || record->blocked_until_tsc != 0 || questionable >> i & 1)) {
-			const uint32_t group = syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
-			reason = sw_admission_decide(w, run->service, group, empty, record, &budget);
-		} else {
+		if (unlikely(record->blocked_until_tsc != 0 || questionable >> i & 1))
+			reason = sw_admission_decide(w, run->service, group_of(syns, i), empty, record, &budget);
+		else if (unlikely(empty != 0))
+			reason = refusal_of(run->service, empty);
+		else
 			counted++;
-		}
 		if (unlikely(reason != SW_ADMITTED)) {
 			out->refused |= 1u << i;
 			out->reasons[i] = (uint8_t)reason;

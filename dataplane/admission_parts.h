@@ -79,6 +79,16 @@ static inline void close_budget(struct sw_worker *w, struct service_budget *b, u
 		*b->tat = sw_rate_take(&b->rate, *b->tat, w->now) + (syns - 1) * b->rate.interval;
 }
 
+/* Why a SYN is refused: `empty` is the set of levels without a token, of which the narrowest counts. */
+static inline enum sw_drop_reason refusal_of(const struct sw_service_profile *s, unsigned int empty)
+{
+	const size_t level = (size_t)__builtin_ctz(empty);
+
+	if (s->levels[level].syn_is_cap)
+		return SW_DROP_ANSWER_CAP;
+	return level == 0 ? SW_DROP_LIMIT_SYN_SOURCE : SW_DROP_LIMIT_SYN_PREFIX;
+}
+
 /*
  * Where something stands in the way, or there is a group: `empty` is the set of levels without a token, `record` the
  * source's. Takes of group and service, when all agree. `group`: as in struct sw_admission.
@@ -126,6 +136,12 @@ static inline bool note_claim(const struct sw_worker *w, uint32_t *at, uint32_t 
 
 __attribute__((noinline)) void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lanes *lanes,
 	const struct sw_address *source, uint32_t slot);
+
+/* As in struct sw_admission. */
+static inline uint32_t group_of(const struct sw_syn_admissions *syns, size_t i)
+{
+	return syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
+}
 
 /* Of a set of prepared SYNs, the first that are of one run: takes them out of it. */
 static inline const struct sw_admission_run *next_stretch(const struct sw_syn_admissions *syns, uint32_t *set,

@@ -69,15 +69,38 @@ static inline bool select_syn(struct sw_worker *w, struct sw_burst *b, unsigned 
 	return true;
 }
 
-static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
+/* Answers with a RST instead of dropping silently. */
+static void reset(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
+	const enum sw_drop_reason reason = (enum sw_drop_reason)b->reasons[i];
+
 	/* What the reflection cap stops must not be answered in another way, and RSTs have caps like SYN-ACKs. Who is blocked
 	 * gets silence. */
-	if (sw_service_of(w, b, i)->refusal == SW_REFUSE_RST && sw_may_be_answered(reason) &&
-		sw_admit_reset(w, &b->packets[i].client, b->packets[i].is_ipv6))
+	if (sw_may_be_answered(reason) && sw_admit_reset(w, &b->packets[i].client, b->packets[i].is_ipv6))
 		sw_answer_reset(w, b, i, reason);
 	else
 		sw_drop(b, i, reason);
+}
+
+/* Those whose service wants it so. */
+static uint32_t find_resets(const struct sw_syn_admissions *a)
+{
+	uint32_t resets = 0;
+
+	for (unsigned int k = 0; k < a->run_count; k++)
+		if (a->runs[k].service->refusal == SW_REFUSE_RST)
+			resets |= a->runs[k].set;
+	return resets;
+}
+
+/* `refused`: with their reasons in b->reasons. */
+static void refuse(struct sw_worker *w, struct sw_burst *b, uint32_t refused)
+{
+	uint32_t resets = refused & find_resets(&b->admissions);
+
+	sw_decide_all(b, refused & ~resets, SW_DROP);
+	for (unsigned int i; sw_next(&resets, &i);)
+		reset(w, b, i);
 }
 
 /* Mode monitor: it passes, and what would have become of it is counted. */
@@ -180,16 +203,14 @@ static void select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watch
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 {
-	uint8_t reasons[SW_BURST];
 	uint32_t watched = 0;
 
 	if ((b->pending & b->syns) == 0)
 		return;
 	select_syns(w, b, &watched);
-	const uint32_t refused = sw_admit_syns(w, &b->admissions, b->packets, reasons, &b->proven);
-	uint32_t dropped = refused & ~watched;
+	const uint32_t refused = sw_admit_syns(w, &b->admissions, b->packets, b->reasons, &b->proven);
+	if (refused & ~watched)
+		refuse(w, b, refused & ~watched);
 	for (unsigned int i; sw_next(&watched, &i);)
 		simulate(w, b, i, refused >> i & 1);
-	for (unsigned int i; sw_next(&dropped, &i);)
-		refuse(w, b, i, (enum sw_drop_reason)reasons[i]);
 }

@@ -19,6 +19,7 @@
 #include "policy.h"
 
 struct sw_admission_loops;
+struct sw_burst;
 struct sw_idle;
 struct sw_wire_heartbeat;
 struct rte_rcu_qsbr;
@@ -128,6 +129,7 @@ struct sw_worker {
 	unsigned int id;
 	unsigned int lcore;
 	struct sw_shared *shared;
+	void (*parse)(struct sw_worker *w, struct sw_burst *b); /* sw_parse_for() */
 
 	/* Input and output. */
 	struct sw_queue queues[SW_LINKS_MAX][SW_SIDES];

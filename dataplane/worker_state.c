@@ -19,6 +19,7 @@
 #include "admission.h"
 #include "idle.h"
 #include "memory.h"
+#include "stages/stage.h"
 
 /* ---- memory: one private mapping per worker, carved up ----------------------------------------------------------- */
 
@@ -185,6 +186,7 @@ static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_
 	w->id = id;
 	w->lcore = id + 1; /* eal.c maps lcore i + 1 to the core of worker i; lcore 0 is the main thread's */
 	w->shared = &box->shared;
+	w->parse = sw_parse_for(box->isa);
 	w->idle = &box->idles[id];
 	w->idles = box->idles;
 	memset(w->port_ends, 0xff, sizeof(w->port_ends));

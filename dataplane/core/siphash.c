@@ -89,17 +89,26 @@ enum sw_isa sw_isa_best(enum sw_isa cap)
 	return SW_ISA_SCALAR;
 }
 
-/* Asked of the CPU itself: not every compiler's __builtin_cpu_supports() knows the word. */
-bool sw_isa_has_vaes(enum sw_isa isa)
-{
+/* Asked of the CPU itself: not every compiler's __builtin_cpu_supports() knows the words. `bit`: of ECX. */
 #ifdef __x86_64__
+static bool cpu_has(unsigned int leaf, unsigned int bit)
+{
 	unsigned int eax, ebx, ecx = 0, edx;
 
-	return isa == SW_ISA_AVX512 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit_VAES) != 0;
+	return __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit) != 0;
+}
 #else
-	(void)isa;
-	return false;
+#define cpu_has(leaf, bit) false
 #endif
+
+bool sw_isa_has_vaes(enum sw_isa isa)
+{
+	return isa == SW_ISA_AVX512 && cpu_has(7, bit_VAES);
+}
+
+bool sw_isa_has_vbmi(enum sw_isa isa)
+{
+	return isa == SW_ISA_AVX512 && cpu_has(7, bit_AVX512VBMI) && cpu_has(1, bit_MOVBE);
 }
 
 const char *sw_isa_name(enum sw_isa isa)

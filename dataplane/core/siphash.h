@@ -30,6 +30,9 @@ enum sw_isa sw_isa_best(enum sw_isa cap);
 /* Beside SW_ISA_AVX512: has this CPU AES for whole vectors? */
 bool sw_isa_has_vaes(enum sw_isa isa);
 
+/* Likewise: can this CPU permute bytes of whole vectors, and load numbers in network byte order? */
+bool sw_isa_has_vbmi(enum sw_isa isa);
+
 /* "scalar", "avx2" or "avx512". */
 const char *sw_isa_name(enum sw_isa isa);
 

@@ -3,13 +3,9 @@
  * Stage 1: every frame of the burst to a struct sw_packet, and the burst to sets of packets. What goes for a whole
  * burst is found in the same pass.
  */
-#include "stage.h"
-
-#include <rte_branch_prediction.h>
+#include "parse_parts.h"
 
 #include "../core/frame_plain.h"
-#include "../core/prefetch.h"
-#include "../core/prefix_table.h"
 
 /* What is seen of a burst while its frames are looked at. */
 struct seen {
@@ -20,22 +16,6 @@ struct seen {
 	sw_lanes any_ports, all_ports;    /* likewise, from client_port on */
 	sw_lanes least;                   /* of the lanes of 16 bits from there on */
 };
-
-/* The lines of the frames are asked for before any is looked at. */
-static inline void reach(struct sw_burst *b)
-{
-	uint64_t bytes = 0, flags = 0;
-
-#pragma GCC unroll 4
-	for (unsigned int i = 0; i < b->count; i++) {
-		const struct rte_mbuf *m = b->mbufs[i];
-		sw_prefetch(rte_pktmbuf_mtod(m, const uint8_t *));
-		bytes += m->pkt_len;
-		flags |= m->ol_flags;
-	}
-	b->bytes = bytes;
-	b->ol_flags = flags;
-}
 
 static void ask_complete_parser(struct sw_burst *b, unsigned int i, struct seen *s)
 {
@@ -58,11 +38,6 @@ static inline void compare(struct seen *s, const struct sw_packet *p)
 	s->least = (sw_lanes)_mm_min_epu16((__m128i)s->least, (__m128i)ports);
 }
 
-static inline __m128i load_half(const uint8_t bytes[SW_BURST], unsigned int half)
-{
-	return _mm_loadu_si128((const __m128i *)(const void *)bytes + half);
-}
-
 /* The set of those with flags that no segment has: sw_tcp_flags_possible(), by FIN, SYN, RST, and ACK for PSH. */
 static inline uint32_t impossible(const uint8_t flags[SW_BURST])
 {
@@ -75,18 +50,6 @@ static inline uint32_t impossible(const uint8_t flags[SW_BURST])
 		const __m128i ack = _mm_and_si128(_mm_srli_epi16(all, 1), _mm_set1_epi8(SW_TCP_ACK >> 1));
 		const __m128i found = _mm_shuffle_epi8(impossible_flags, _mm_or_si128(without_ack, ack));
 		set |= (uint32_t)_mm_movemask_epi8(found) << 16 * half;
-	}
-	return set;
-}
-
-static inline uint32_t first_syns(const uint8_t flags[SW_BURST])
-{
-	uint32_t set = 0;
-
-	for (unsigned int half = 0; half < 2; half++) {
-		const __m128i handshake = _mm_and_si128(load_half(flags, half),
-			_mm_set1_epi8(SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST));
-		set |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(handshake, _mm_set1_epi8(SW_TCP_SYN))) << 16 * half;
 	}
 	return set;
 }
@@ -117,13 +80,6 @@ static inline void finish_look(struct sw_burst *b, struct seen *s)
 		ask_complete_parser(b, i, s);
 }
 
-/* Where the policy begins to speak of the source: a random line, for the stage that looks it up. */
-static inline void ask_for_source(const struct sw_trie_root roots[2], const struct sw_packet *p)
-{
-	sw_prefetch(p->is_ipv6 ? sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6)
-							 : sw_trie_slot(&roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4));
-}
-
 static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_burst *b, enum sw_side side)
 {
 	const struct sw_trie_root *of = w->policy->sources->trie.roots;
@@ -148,7 +104,8 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 			s.flags[i] = p->tcp_flags;
 			compare(&s, p);
 			if (side == SW_OUTSIDE)
-				ask_for_source(roots, p);
+				p->is_ipv6 ? ask_for_source(&roots[SW_TRIE_IPV6], p->client.bytes)
+						   : ask_for_source(&roots[SW_TRIE_IPV4], p->client.bytes + SW_IPV4_MAPPED_BITS / 8);
 		} else if (plain == SW_PLAIN_OTHER) {
 			s.flags[i] = SW_TCP_ACK;
 			s.others |= 1u << i;
@@ -156,7 +113,6 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 			strays |= 1u << i;
 		}
 	}
-	b->strays = strays;
 	for (unsigned int i; unlikely(sw_next(&strays, &i));) {
 		ask_complete_parser(b, i, &s);
 		if (b->packets[i].kind != SW_PACKET_OTHER)
@@ -169,11 +125,21 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 	b->one_server = have_one_server(&s);
 }
 
-void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
+static void parse_burst(struct sw_worker *w, struct sw_burst *b)
 {
 	reach(b);
 	if (b->side == SW_OUTSIDE) /* compiled for each */
 		parse_all(w, b, SW_OUTSIDE);
 	else
 		parse_all(w, b, SW_INSIDE);
+}
+
+sw_parse_fn sw_parse_for(enum sw_isa isa)
+{
+	return sw_isa_has_vbmi(isa) ? sw_parse_burst_avx512 : parse_burst;
+}
+
+void sw_stage_parse(struct sw_worker *w, struct sw_burst *b)
+{
+	w->parse(w, b);
 }

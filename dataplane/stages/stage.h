@@ -53,6 +53,10 @@ void sw_stage_limit(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b);
 
+/* The loop of the first for an instruction set, which the CPU must have; all see the same. For worker->parse. */
+typedef void (*sw_parse_fn)(struct sw_worker *w, struct sw_burst *b);
+sw_parse_fn sw_parse_for(enum sw_isa isa);
+
 /*
  * Ahead of their stages. The flows' hashes, and their buckets are asked for; then the sources of SYNs, which need no flow
  * for it, while the others wait for theirs.

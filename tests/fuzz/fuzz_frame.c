@@ -5,7 +5,7 @@
  * agrees with the complete parser.
  */
 #include "fuzz.h"
-#include "frame_plain.h"
+#include "frame_plain_avx512.h"
 #include "../cookies.h"
 
 static void check_tcp(const uint8_t *frame, const struct sw_packet *p)
@@ -63,13 +63,24 @@ static void check_cookie(const struct sw_packet *syn)
 	SW_PROMISE(echoed.window_scale <= options.window_scale && echoed.sack == options.sack);
 }
 
+static SW_AVX512_VBMI bool parse_wide(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
+{
+	return sw_frame_parse_plain_avx512(frame, bytes, side, out);
+}
+
 /* Frames that are taken at one look are seen as the complete parser sees them, in every byte. */
 static void check_plain(const uint8_t *frame, uint32_t bytes, enum sw_side side, const struct sw_packet *complete)
 {
+	static int has_vbmi = -1;
 	struct sw_packet plain;
 
+	if (has_vbmi < 0)
+		has_vbmi = sw_isa_has_vbmi(sw_isa_best(SW_ISA_AVX512));
 	memset(&plain, 0x5a, sizeof(plain));
 	if (sw_frame_parse_plain(frame, bytes, side, &plain))
+		SW_PROMISE(memcmp(&plain, complete, sizeof(plain)) == 0);
+	memset(&plain, 0x5a, sizeof(plain));
+	if (has_vbmi && parse_wide(frame, bytes, side, &plain))
 		SW_PROMISE(memcmp(&plain, complete, sizeof(plain)) == 0);
 }
 

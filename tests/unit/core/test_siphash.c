@@ -86,6 +86,8 @@ static void cap_is_kept(void **state)
 	assert_true(sw_isa_best(SW_ISA_AVX2) <= sw_isa_best(SW_ISA_AVX512));
 	assert_false(sw_isa_has_vaes(SW_ISA_SCALAR));
 	assert_false(sw_isa_has_vaes(SW_ISA_AVX2));
+	assert_false(sw_isa_has_vbmi(SW_ISA_SCALAR));
+	assert_false(sw_isa_has_vbmi(SW_ISA_AVX2));
 	assert_ptr_equal(sw_siphash_burst_for(SW_ISA_SCALAR), sw_siphash_burst_scalar);
 	assert_string_equal(sw_isa_name(SW_ISA_SCALAR), "scalar");
 	assert_string_equal(sw_isa_name(SW_ISA_AVX512), "avx512");

@@ -17,6 +17,20 @@
 static struct sw_policy policy;
 static struct sw_worker worker = {.policy = &policy};
 
+static int plain_loop(void **state)
+{
+	(void)state;
+	worker.parse = sw_parse_for(SW_ISA_SCALAR);
+	return 0;
+}
+
+static int best_loop(void **state)
+{
+	(void)state;
+	worker.parse = sw_parse_for(sw_isa_best(SW_ISA_AVX512));
+	return 0;
+}
+
 static int make_policy(void **state)
 {
 	(void)state;
@@ -183,8 +197,10 @@ static void one_packet_with_any_flags(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bursts_are_as_their_packets),
-		cmocka_unit_test(one_packet_with_any_flags),
+		cmocka_unit_test_setup(bursts_are_as_their_packets, plain_loop),
+		cmocka_unit_test_setup(bursts_are_as_their_packets, best_loop),
+		cmocka_unit_test_setup(one_packet_with_any_flags, plain_loop),
+		cmocka_unit_test_setup(one_packet_with_any_flags, best_loop),
 	};
 
 	return cmocka_run_group_tests(tests, make_policy, free_policy);

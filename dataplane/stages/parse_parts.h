@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What parse.c and its loop for another instruction set share. Nobody else includes this. */
+#ifndef SW_PARSE_PARTS_H
+#define SW_PARSE_PARTS_H
+
+#include "stage.h"
+
+#include <rte_branch_prediction.h>
+#include <rte_prefetch.h>
+
+#include "../core/prefix_table.h"
+
+/* The lines of the frames are asked for before any is looked at. */
+static inline void reach(struct sw_burst *b)
+{
+	uint64_t bytes = 0, flags = 0;
+
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < b->count; i++) {
+		const struct rte_mbuf *m = b->mbufs[i];
+		rte_prefetch0(rte_pktmbuf_mtod(m, const uint8_t *));
+		bytes += m->pkt_len;
+		flags |= m->ol_flags;
+	}
+	b->bytes = bytes;
+	b->ol_flags = flags;
+}
+
+static inline __m128i load_half(const uint8_t bytes[SW_BURST], unsigned int half)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)bytes + half);
+}
+
+static inline uint32_t first_syns(const uint8_t flags[SW_BURST])
+{
+	uint32_t set = 0;
+
+	for (unsigned int half = 0; half < 2; half++) {
+		const __m128i handshake = _mm_and_si128(load_half(flags, half),
+			_mm_set1_epi8(SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST));
+		set |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(handshake, _mm_set1_epi8(SW_TCP_SYN))) << 16 * half;
+	}
+	return set;
+}
+
+/*
+ * Where the policy begins to speak of a source whose address begins so: a random line, for the stage that looks it up.
+ */
+static inline void ask_for_source(const struct sw_trie_root *root, const uint8_t first[4])
+{
+	uint32_t be;
+
+	memcpy(&be, first, 4);
+	__builtin_prefetch(&root->slots[rte_be_to_cpu_32(be) >> root->shift]);
+}
+
+/* The loop for AVX-512 with VBMI. */
+void sw_parse_burst_avx512(struct sw_worker *w, struct sw_burst *b);
+
+#endif

@@ -276,6 +276,29 @@ static inline enum sw_plain sw_plain_other(bool is_ipv6, uint8_t protocol, uint3
 	return SW_PLAIN_OTHER;
 }
 
+static inline enum sw_plain sw_plain_other_ipv4(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
+{
+	const uint32_t total = sw_load_be16(frame + 16);
+	const uint8_t protocol = frame[23];
+
+	if (total + SW_PLAIN_L3 > bytes || frame[14] != 0x45 || total < SW_IPV4_BYTES || sw_plain_protocol_matters(protocol))
+		return SW_PLAIN_NOT;
+	sw_plain_addresses_ipv4(out, sw_lanes_load(frame + SW_PLAIN_TAIL), side);
+	return sw_plain_other(false, protocol, total, side, out);
+}
+
+static inline enum sw_plain sw_plain_other_ipv6(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
+{
+	const uint32_t payload = sw_load_be16(frame + 18);
+	const uint8_t protocol = frame[20];
+
+	if (payload + SW_PLAIN_L4_IPV6 > bytes || frame[14] >> 4 != 6 || frame[22] == 0 || frame[38] == 0 ||
+		sw_plain_protocol_matters(protocol))
+		return SW_PLAIN_NOT;
+	sw_plain_addresses(out, sw_lanes_load(frame + 22), sw_lanes_load(frame + 38), side);
+	return sw_plain_other(true, protocol, SW_IPV6_BYTES + payload, side, out);
+}
+
 /* ---- IP --------------------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -308,24 +331,17 @@ static inline sw_lanes sw_plain_wrong_ipv4(sw_lanes head, sw_lanes tail)
 
 static inline enum sw_plain sw_plain_ipv4(const uint8_t *frame, uint32_t bytes, size_t side, struct sw_packet *out)
 {
-	const sw_lanes tail = sw_lanes_load(frame + SW_PLAIN_TAIL);
 	const uint32_t total = sw_load_be16(frame + 16);
-	const uint8_t protocol = frame[23];
+	sw_lanes tail, wrong;
 
-	if (sw_unlikely(total + SW_PLAIN_L3 > bytes))
+	if (sw_unlikely(frame[23] != SW_PROTO_TCP))
+		return sw_plain_other_ipv4(frame, bytes, side, out);
+	if (sw_unlikely(total + SW_PLAIN_L3 > bytes || memcmp(frame + 26, frame + 30, 4) == 0))
 		return SW_PLAIN_NOT;
-	if (sw_likely(protocol == SW_PROTO_TCP)) {
-		const sw_lanes wrong = sw_plain_wrong_ipv4(sw_lanes_load(frame), tail);
-
-		if (sw_unlikely(memcmp(frame + 26, frame + 30, 4) == 0))
-			return SW_PLAIN_NOT;
-		sw_plain_addresses_ipv4(out, tail, side);
-		return sw_plain_tcp(frame, SW_PLAIN_L4_IPV4, (int32_t)total - SW_IPV4_BYTES, wrong, side, out);
-	}
-	if (frame[14] != 0x45 || total < SW_IPV4_BYTES || sw_plain_protocol_matters(protocol))
-		return SW_PLAIN_NOT;
+	tail = sw_lanes_load(frame + SW_PLAIN_TAIL);
+	wrong = sw_plain_wrong_ipv4(sw_lanes_load(frame), tail);
 	sw_plain_addresses_ipv4(out, tail, side);
-	return sw_plain_other(false, protocol, total, side, out);
+	return sw_plain_tcp(frame, SW_PLAIN_L4_IPV4, (int32_t)total - SW_IPV4_BYTES, wrong, side, out);
 }
 
 /*
@@ -357,20 +373,14 @@ static inline enum sw_plain sw_plain_ipv6(const uint8_t *frame, uint32_t bytes, 
 {
 	const sw_lanes source = sw_lanes_load(frame + 22), destination = sw_lanes_load(frame + 38);
 	const uint32_t payload = sw_load_be16(frame + 18);
-	const uint8_t protocol = frame[20];
 
-	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes))
-		return SW_PLAIN_NOT;
-	if (sw_likely(protocol == SW_PROTO_TCP)) {
-		if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV6 || sw_lanes_are_zero(source ^ destination)))
-			return SW_PLAIN_NOT;
-		sw_plain_addresses(out, source, destination, side);
-		return sw_plain_tcp(frame, SW_PLAIN_L4_IPV6, (int32_t)payload, sw_plain_wrong_ipv6(frame), side, out);
-	}
-	if (frame[14] >> 4 != 6 || frame[22] == 0 || frame[38] == 0 || sw_plain_protocol_matters(protocol))
+	if (sw_unlikely(frame[20] != SW_PROTO_TCP))
+		return sw_plain_other_ipv6(frame, bytes, side, out);
+	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes || bytes < SW_PLAIN_BYTES_IPV6 ||
+			sw_lanes_are_zero(source ^ destination)))
 		return SW_PLAIN_NOT;
 	sw_plain_addresses(out, source, destination, side);
-	return sw_plain_other(true, protocol, SW_IPV6_BYTES + payload, side, out);
+	return sw_plain_tcp(frame, SW_PLAIN_L4_IPV6, (int32_t)payload, sw_plain_wrong_ipv6(frame), side, out);
 }
 
 /*

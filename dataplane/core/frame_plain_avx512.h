@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * frame_plain.h for processors that permute the bytes of 64-byte vectors (AVX-512 VBMI): one comparison judges all
- * headers, one permutation makes most of a view. Views are the same in every byte; flags and ports are judged, too, so
- * that nothing is left to be found for a burst.
+ * The look of frame_plain.h at TCP, for processors that permute the bytes of 64-byte vectors (AVX-512 VBMI): one comparison
+ * judges all headers, one permutation makes most of a view. Views are the same in every byte; flags and ports are judged,
+ * too, so that nothing is left to be found for a burst.
  *
  * Whatever is picked comes from a pair of vectors:
  *
@@ -27,8 +27,7 @@ enum {
 	SW_PICK_FIRST_IPV6 = SW_PLAIN_BYTES_IPV6 - 64,
 	/* Rows are named as a header names them, by the upper half of a byte. */
 	SW_ROW_UNIT = 16,
-	SW_ROW_OTHER = 16 * SW_ROW_UNIT, /* no TCP */
-	SW_ROWS = 17,
+	SW_ROWS = 16,
 };
 
 /*
@@ -38,11 +37,11 @@ enum {
  */
 struct sw_plain_rows {
 	_Alignas(64) uint8_t numbers[64];
-	uint16_t judged_bits[32];
-	uint8_t pick_tail[64], pick_tail_other[64];
-	uint8_t picked[SW_ROWS][64];
-	uint16_t flip[SW_ROWS][32], limit[SW_ROWS][32];
+	uint8_t pick_tail[64];
 	uint8_t head[SW_ROWS][64];
+	uint16_t judged_bits[16];
+	uint8_t picked[SW_ROWS][32];
+	uint16_t flip[SW_ROWS][16], limit[SW_ROWS][16];
 	uint16_t tail[SW_ROWS][16];
 	uint8_t least[SW_ROWS][SW_ROW_UNIT]; /* [0]: the least that the IP header may say of its length */
 };
@@ -54,13 +53,14 @@ extern const struct sw_plain_rows sw_plain_rows[SW_SIDES][2]; /* [side][is_ipv6]
 /* The rows, and what goes for all of them: in registers over a burst. */
 struct sw_plain_wide {
 	const struct sw_plain_rows *rows;
-	__m512i numbers, judged_bits, pick_tail;
+	__m512i numbers, pick_tail;
+	__m256i judged_bits;
 };
 
 static inline SW_AVX512_VBMI struct sw_plain_wide sw_plain_wide(const struct sw_plain_rows *rows)
 {
-	return (struct sw_plain_wide){rows, _mm512_load_si512(rows->numbers), _mm512_load_si512(rows->judged_bits),
-		_mm512_load_si512(rows->pick_tail)};
+	return (struct sw_plain_wide){rows, _mm512_load_si512(rows->numbers), _mm512_load_si512(rows->pick_tail),
+		_mm256_load_si256((const void *)rows->judged_bits)};
 }
 
 struct sw_plain_pair {
@@ -93,11 +93,12 @@ static inline SW_AVX512_VBMI bool sw_plain_is_right(const struct sw_plain_wide *
 {
 	enum { AND_XOR = 0x6a }; /* (a & b) ^ c */
 	const struct sw_plain_rows *rows = wide->rows;
-	const __m512i picked = _mm512_permutex2var_epi8(from.frame, _mm512_load_si512(SW_ROW(rows->picked, row)), from.rest);
-	const __m512i flipped = _mm512_ternarylogic_epi64(picked, wide->judged_bits,
-		_mm512_load_si512(SW_ROW(rows->flip, row)), AND_XOR);
+	const __m512i pick = _mm512_zextsi256_si512(_mm256_load_si256(SW_ROW(rows->picked, row)));
+	const __m256i picked = _mm512_castsi512_si256(_mm512_permutex2var_epi8(from.frame, pick, from.rest));
+	const __m256i flipped = _mm256_ternarylogic_epi64(picked, wide->judged_bits,
+		_mm256_load_si256(SW_ROW(rows->flip, row)), AND_XOR);
 
-	return _mm512_cmpgt_epu16_mask(flipped, _mm512_load_si512(SW_ROW(rows->limit, row))) == 0;
+	return _mm256_cmpgt_epu16_mask(flipped, _mm256_load_si256(SW_ROW(rows->limit, row))) == 0;
 }
 
 static inline SW_AVX512_VBMI __m512i sw_plain_write_head(const struct sw_plain_wide *wide, size_t row,
@@ -110,9 +111,9 @@ static inline SW_AVX512_VBMI __m512i sw_plain_write_head(const struct sw_plain_w
 }
 
 static inline SW_AVX512_VBMI void sw_plain_write_tail(const struct sw_plain_wide *wide, size_t row, __m512i frame,
-	__m512i head, __m512i pick, struct sw_packet *out)
+	__m512i head, struct sw_packet *out)
 {
-	const __m256i tail = _mm512_castsi512_si256(_mm512_permutex2var_epi8(head, pick, frame));
+	const __m256i tail = _mm512_castsi512_si256(_mm512_permutex2var_epi8(head, wide->pick_tail, frame));
 
 	_mm256_storeu_si256((__m256i *)(void *)((uint8_t *)out + sizeof(*out) - sizeof(tail)),
 		_mm256_add_epi16(tail, _mm256_load_si256(SW_ROW(wide->rows->tail, row))));
@@ -135,16 +136,11 @@ static inline SW_AVX512_VBMI void sw_plain_compare(struct sw_plain_common *commo
 	common->all = _mm512_and_si512(common->all, head);
 }
 
-static inline bool sw_plain_is_ipv4(const uint8_t *frame)
-{
-	return sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4;
-}
-
 /*
- * Plain TCP? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is anything.
- * `bytes`: at least SW_PLAIN_BYTES_IPV4.
+ * Plain TCP over IPv4? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is
+ * anything. `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX.
  */
-static inline SW_AVX512_VBMI bool sw_plain_look_ipv4(const struct sw_plain_wide *wide, const uint8_t *frame,
+static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv4(const struct sw_plain_wide *wide, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
 {
 	const uint32_t total = sw_plain_length(frame + 16);
@@ -162,12 +158,12 @@ static inline SW_AVX512_VBMI bool sw_plain_look_ipv4(const struct sw_plain_wide 
 		return false;
 	head = sw_plain_write_head(wide, row, from, out);
 	sw_plain_compare(common, head);
-	sw_plain_write_tail(wide, row, from.frame, head, wide->pick_tail, out);
+	sw_plain_write_tail(wide, row, from.frame, head, out);
 	return true;
 }
 
-/* Likewise. */
-static inline SW_AVX512_VBMI bool sw_plain_look_ipv6(const struct sw_plain_wide *wide, const uint8_t *frame,
+/* Likewise over IPv6. */
+static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv6(const struct sw_plain_wide *wide, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
 {
 	size_t row, least;
@@ -189,42 +185,11 @@ static inline SW_AVX512_VBMI bool sw_plain_look_ipv6(const struct sw_plain_wide 
 		return false;
 	head = sw_plain_write_head(wide, row, from, out);
 	sw_plain_compare(common, head);
-	sw_plain_write_tail(wide, row, from.frame, head, wide->pick_tail, out);
+	sw_plain_write_tail(wide, row, from.frame, head, out);
 	return true;
 }
 
-/* Likewise of what is no TCP and forwarded untouched. Any length; `rows`: of the side. */
-static inline SW_AVX512_VBMI bool sw_plain_look_other(const struct sw_plain_rows rows[2], const uint8_t *frame,
-	uint32_t bytes, struct sw_packet *out)
-{
-	struct sw_plain_wide wide;
-	struct sw_plain_pair from;
-	uint32_t length;
-	__m512i head;
-
-	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV4))
-		return false;
-	if (sw_plain_is_ipv4(frame)) {
-		wide = sw_plain_wide(&rows[0]);
-		length = sw_plain_length(frame + 16);
-		if (length < SW_IPV4_BYTES || length + SW_PLAIN_L3 > bytes || sw_plain_protocol_matters(frame[23]))
-			return false;
-		from = sw_plain_load_ipv4(&wide, frame, frame);
-	} else {
-		wide = sw_plain_wide(&rows[1]);
-		length = sw_plain_length(frame + 18);
-		if (bytes < SW_PLAIN_BYTES_IPV6 || length + SW_PLAIN_L4_IPV6 > bytes || sw_plain_protocol_matters(frame[20]))
-			return false;
-		from = sw_plain_load_ipv6(&wide, frame, frame);
-	}
-	if (!sw_plain_is_right(&wide, SW_ROW_OTHER, from))
-		return false;
-	head = sw_plain_write_head(&wide, SW_ROW_OTHER, from, out);
-	sw_plain_write_tail(&wide, SW_ROW_OTHER, from.frame, head, _mm512_load_si512(wide.rows->pick_tail_other), out);
-	return true;
-}
-
-/* sw_frame_parse_plain() in this way; leaves what is no TCP over IPv6 and shorter than that. */
+/* sw_frame_parse_plain() for TCP, in this way. */
 static inline SW_AVX512_VBMI bool sw_frame_parse_plain_avx512(const uint8_t *frame, uint32_t bytes, enum sw_side side,
 	struct sw_packet *out)
 {
@@ -232,11 +197,8 @@ static inline SW_AVX512_VBMI bool sw_frame_parse_plain_avx512(const uint8_t *fra
 	const struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
-	if (bytes < SW_PLAIN_BYTES_IPV4 || bytes > UINT16_MAX)
-		return false;
-	return (sw_plain_is_ipv4(frame) ? sw_plain_look_ipv4(&ipv4, frame, bytes, out, &common)
-									: sw_plain_look_ipv6(&ipv6, frame, bytes, out, &common)) ||
-		sw_plain_look_other(rows, frame, bytes, out);
+	return bytes >= SW_PLAIN_BYTES_IPV4 && bytes <= UINT16_MAX &&
+		(sw_plain_look_tcp_ipv4(&ipv4, frame, bytes, out, &common) || sw_plain_look_tcp_ipv6(&ipv6, frame, bytes, out, &common));
 }
 
 #endif

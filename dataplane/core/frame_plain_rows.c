@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The tables of frame_plain_avx512.h, whose drawing says what is picked from where. The options are those of
- * sw_plain_layouts in frame_plain.h: rows 5, 6, 8, and 10 by the data offset. Row 16 is for what is no TCP; in all others nothing is right.
+ * sw_plain_layouts in frame_plain.h: rows 5, 6, 8, and 10 by the data offset. In all others nothing is
+ * right.
  */
 #include "frame_plain_avx512.h"
 
@@ -28,61 +29,59 @@ enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT
 /* ---- judging ---------------------------------------------------------------------------------------------------- */
 
 /*
- * Lanes:  0 group bits of the MACs     4-7  first byte of the source            12 SYN and FIN
- *         1 type                       8, 9 first byte of the destination       13 SYN and RST
- *         2 version, protocol          10, 11 ports: not 0                      14 none of SYN, RST, ACK
- *         3 fragment                   15   nothing                             16-31 options
+ * Lanes, each of two bytes. Where the lower has a range to lie in, the upper has to be one value:
  *
- * For what the first byte of an address must not be, see sw_plain_wrong_ipv4(): each value, and each 16 of them, needs a
- * lane. Flags are those of sw_tcp_flags_possible().
+ *      0     1     2     3    source: not 0, not 127, not 255, not 224 to 239; see sw_plain_wrong_ipv4()
+ *    | MAC | MAC | fragment | group bits of both MACs
+ *      4     5                destination: not 255, not 224 to 239
+ *    |   type    |
+ *      6         7          8 flags: not SYN and FIN, not SYN and RST, any of SYN, RST, ACK; as sw_tcp_flags_possible()
+ *    | version | protocol | - |
+ *      9         10           ports: not 0
+ *      11 to 15               options
  */
-#define NEITHER_NOR (SW_TCP_SYN | SW_TCP_RST | SW_TCP_ACK)
-#define JUDGED_BITS {0x0101, 0xffff, 0xffff, 0xbfff, [4 ... 11] = 0xffff, \
-	SW_TCP_SYN | SW_TCP_FIN, SW_TCP_SYN | SW_TCP_RST, NEITHER_NOR, [15 ... 31] = 0xffff}
+#define NONE_OF (SW_TCP_SYN | SW_TCP_RST | SW_TCP_ACK)
+#define JUDGED_BITS {0x01ff, 0x01ff, 0xbfff, 0xffff, 0xffff, 0xffff, 0xff00 | SW_TCP_SYN | SW_TCP_FIN, \
+	0xff00 | SW_TCP_SYN | SW_TCP_RST, 0xff00 | NONE_OF, [9 ... 15] = 0xffff}
 
-/* What is never 0, as a lane with these. */
-#define FLIP_NOT(value) (0xff ^ (value))
-#define LIMIT_NOT 0xfe
-#define FLIP_NOT_16(first) (0xf0 ^ (first))
-#define LIMIT_NOT_16 0xef
+/* What the lower byte must not be is flipped to the largest number there is, or to the 16 largest. */
+#define NOT(value, upper) ((upper) << 8 | (0xff ^ (value)))
+#define NOT_16(first, upper) ((upper) << 8 | (0xf0 ^ (first)))
+#define ONE 0xfe
+#define SIXTEEN 0xef
+#define NOTHING(upper) ((upper) << 8)
+#define FLIP_FLAGS(version, protocol) (version) << 8, (protocol) << 8, NONE_OF
+#define LIMIT_FLAGS (SW_TCP_SYN | SW_TCP_FIN) - 1, (SW_TCP_SYN | SW_TCP_RST) - 1, NONE_OF - 1
 
-#define FLIP_TCP 0xffff, 0xffff, 0, 0, NEITHER_NOR, 0
-#define LIMIT_TCP 0xfffe, 0xfffe, (SW_TCP_SYN | SW_TCP_FIN) - 1, (SW_TCP_SYN | SW_TCP_RST) - 1, NEITHER_NOR - 1, 0
+#define PICK_IPV4 IPV4(26), IPV4(0), IPV4(26), IPV4(6), IPV4(26), IPV4(20), IPV4(26), IPV4(21), \
+	IPV4(30), IPV4(12), IPV4(30), IPV4(13), IPV4(47), IPV4(14), IPV4(47), IPV4(23), IPV4(47), ZERO, \
+	TWO(IPV4, 34), TWO(IPV4, 36)
+#define FLIP_IPV4 NOT(0, 0), NOT(127, 0), NOT(255, 0), NOT_16(224, 0), \
+	NOT(255, SW_ETHERTYPE_IPV4 >> 8), NOT_16(224, SW_ETHERTYPE_IPV4 & 0xff), \
+	FLIP_FLAGS(0x45, SW_PROTO_TCP), 0xffff, 0xffff
+#define LIMIT_IPV4 ONE, ONE, ONE, SIXTEEN, ONE, SIXTEEN, LIMIT_FLAGS, 0xfffe, 0xfffe
 
-#define PICK_IPV4 IPV4(0), IPV4(6), TWO(IPV4, 12), IPV4(14), IPV4(23), TWO(IPV4, 20), \
-	BYTE(IPV4(26)), BYTE(IPV4(26)), BYTE(IPV4(26)), BYTE(IPV4(26)), BYTE(IPV4(30)), BYTE(IPV4(30)), \
-	TWO(IPV4, 34), TWO(IPV4, 36), BYTE(IPV4(47)), BYTE(IPV4(47)), BYTE(IPV4(47)), ZEROS_2
-#define FLIP_IPV4 0, SW_ETHERTYPE_IPV4, SW_PROTO_TCP << 8 | 0x45, 0, \
-	FLIP_NOT(0), FLIP_NOT(127), FLIP_NOT(255), FLIP_NOT_16(224), FLIP_NOT(255), FLIP_NOT_16(224), FLIP_TCP
-#define LIMIT_IPV4 0, 0, 0, 0, LIMIT_NOT, LIMIT_NOT, LIMIT_NOT, LIMIT_NOT_16, LIMIT_NOT, LIMIT_NOT_16, LIMIT_TCP
-#define PICK_OTHER_IPV4 ZEROS_2, TWO(IPV4, 12), BYTE(IPV4(14)), [6 ... 63] = ZERO
-#define FLIP_OTHER_IPV4 0, SW_ETHERTYPE_IPV4, 0x45
-#define LIMIT_OTHER_IPV4 0
+/* The first byte of an address is neither 0 nor 255. The version is in lane 2: it shares its byte. */
+#define PICK_IPV6 IPV6(22), MACS, IPV6(22), MACS + 6, IPV6(14), ZERO, ZEROS_2, \
+	IPV6(38), IPV6(12), IPV6(38), IPV6(13), IPV6(67), ZERO, IPV6(67), IPV6(20), IPV6(67), ZERO, \
+	TWO(IPV6, 54), TWO(IPV6, 56)
+#define FLIP_IPV6 NOT(0, 0), NOT(255, 0), 0x60, 0, \
+	NOT(255, SW_ETHERTYPE_IPV6 >> 8), NOT(0, SW_ETHERTYPE_IPV6 & 0xff), \
+	FLIP_FLAGS(0, SW_PROTO_TCP), 0xffff, 0xffff
+#define LIMIT_IPV6 ONE, ONE, 0x0f, 0, ONE, ONE, LIMIT_FLAGS, 0xfffe, 0xfffe
 
-#define PICK_IPV6 MACS, MACS + 6, TWO(IPV6, 12), IPV6(14), IPV6(20), ZEROS_2, \
-	BYTE(IPV6(22)), BYTE(IPV6(22)), ZEROS_4, BYTE(IPV6(38)), BYTE(IPV6(38)), \
-	TWO(IPV6, 54), TWO(IPV6, 56), BYTE(IPV6(67)), BYTE(IPV6(67)), BYTE(IPV6(67)), ZEROS_2
-#define FLIP_IPV6 0, SW_ETHERTYPE_IPV6, SW_PROTO_TCP << 8 | 0x60, 0, \
-	FLIP_NOT(0), FLIP_NOT(255), 0, 0, FLIP_NOT(0), FLIP_NOT(255), FLIP_TCP
-#define LIMIT_IPV6 0, 0, 0x0f, 0, LIMIT_NOT, LIMIT_NOT, 0, 0, LIMIT_NOT, LIMIT_NOT, LIMIT_TCP
-#define PICK_OTHER_IPV6 ZEROS_2, TWO(IPV6, 12), BYTE(IPV6(14)), ZEROS_2, \
-	BYTE(IPV6(22)), [10 ... 15] = ZERO, BYTE(IPV6(38)), [18 ... 63] = ZERO
-#define FLIP_OTHER_IPV6 0, SW_ETHERTYPE_IPV6, 0x60, 0, FLIP_NOT(0), 0, 0, 0, FLIP_NOT(0)
-#define LIMIT_OTHER_IPV6 0, 0, 0x0f, 0, LIMIT_NOT, 0, 0, 0, LIMIT_NOT
-
-#define NONE_PICKED {[0 ... 63] = ZERO}
+#define NONE_PICKED {[0 ... 31] = ZERO}
 #define NONE_FLIP {1}
-#define PICKED(tcp, other) { \
+#define PICKED(tcp) { \
 	[0 ... 4] = NONE_PICKED, \
-	[5] = {tcp, [32 ... 63] = ZERO}, \
-	[6] = {tcp, TWO(END, 28), [34 ... 63] = ZERO}, \
+	[5] = {tcp, [22 ... 31] = ZERO}, \
+	[6] = {tcp, TWO(END, 28), [24 ... 31] = ZERO}, \
 	[7] = NONE_PICKED, \
-	[8] = {tcp, TWO(END, 20), TWO(END, 22), [36 ... 63] = ZERO}, \
+	[8] = {tcp, TWO(END, 20), TWO(END, 22), [26 ... 31] = ZERO}, \
 	[9] = NONE_PICKED, \
-	[10] = {tcp, TWO(END, 12), TWO(END, 16), TWO(END, 18), TWO(END, 28), TWO(END, 30), [42 ... 63] = ZERO}, \
-	[11 ... 15] = NONE_PICKED, \
-	[16] = {other}}
-#define FLIP(tcp, other) { \
+	[10] = {tcp, TWO(END, 12), TWO(END, 16), TWO(END, 18), TWO(END, 28), TWO(END, 30)}, \
+	[11 ... 15] = NONE_PICKED}
+#define FLIP(tcp) { \
 	[0 ... 4] = NONE_FLIP, \
 	[5] = {tcp}, \
 	[6] = {tcp, SW_MSS_OF_4}, \
@@ -90,10 +89,8 @@ enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT
 	[8] = {tcp, 0x0101, 0x080a}, \
 	[9] = NONE_FLIP, \
 	[10] = {tcp, SW_MSS_OF_4, 0x0402, 0x080a, 0x0103, 0x0300}, \
-	[11 ... 15] = NONE_FLIP, \
-	[16] = {other}}
-#define LIMIT(tcp, other) { \
-	[5] = {tcp}, [6] = {tcp}, [8] = {tcp}, [10] = {tcp, 0, 0, 0, 0, SW_WINDOW_SCALE_MAX}, [16] = {other}}
+	[11 ... 15] = NONE_FLIP}
+#define LIMIT(tcp) {[5] = {tcp}, [6] = {tcp}, [8] = {tcp}, [10] = {tcp, 0, 0, 0, 0, SW_WINDOW_SCALE_MAX}}
 /* ip_bytes: those of the IP header that its length counts. */
 #define LEAST(ip_bytes) { \
 	[0 ... 4] = {ip_bytes}, \
@@ -103,7 +100,7 @@ enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT
 	[8] = {(ip_bytes) + 32}, \
 	[9] = {ip_bytes}, \
 	[10] = {(ip_bytes) + 40}, \
-	[11 ... 16] = {ip_bytes}}
+	[11 ... 15] = {ip_bytes}}
 
 /* ---- views ------------------------------------------------------------------------------------------------------ */
 
@@ -120,39 +117,31 @@ enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT
 	[8] = {client, server, client_port, server_port, tcp, \
 		FOUR(END, 24), FOUR(END, 28), ZEROS_2, ONES, TIMESTAMPS, AT_24, ZERO, AT_32, ZERO}, \
 	[10] = {client, server, client_port, server_port, tcp, \
-		FOUR(END, 20), FOUR(END, 24), TWO(END, 14), END(31), SACK_AND_TIMESTAMPS, AT_28, ZERO, AT_40, ZERO}, \
-	[16] = {client, server, [32 ... 57] = ZERO, ONES, [59 ... 63] = ZERO}}
+		FOUR(END, 20), FOUR(END, 24), TWO(END, 14), END(31), SACK_AND_TIMESTAMPS, AT_28, ZERO, AT_40, ZERO}}
 
-#define TAIL_OF(kind, l4, is_ipv6, side, payload, frame) \
-	{[8] = SW_PLAIN_L3, kind, is_ipv6, (side) << 8, l4, 0, (uint16_t)(payload), frame}
+#define TAIL_OF(l4, is_ipv6, side, payload, frame) \
+	{[8] = SW_PLAIN_L3, SW_PACKET_TCP, is_ipv6, (side) << 8, l4, 0, (uint16_t)(payload), frame}
 #define TAIL(l4, ip_bytes, is_ipv6, side) { \
-	[5] = TAIL_OF(SW_PACKET_TCP, l4, is_ipv6, side, -(ip_bytes) - 20, (l4) - (ip_bytes)), \
-	[6] = TAIL_OF(SW_PACKET_TCP, l4, is_ipv6, side, -(ip_bytes) - 24, (l4) - (ip_bytes)), \
-	[8] = TAIL_OF(SW_PACKET_TCP, l4, is_ipv6, side, -(ip_bytes) - 32, (l4) - (ip_bytes)), \
-	[10] = TAIL_OF(SW_PACKET_TCP, l4, is_ipv6, side, -(ip_bytes) - 40, (l4) - (ip_bytes)), \
-	[16] = TAIL_OF(SW_PACKET_OTHER, l4, is_ipv6, side, 0, (l4) - (ip_bytes))}
-
+	[5] = TAIL_OF(l4, is_ipv6, side, -(ip_bytes) - 20, (l4) - (ip_bytes)), \
+	[6] = TAIL_OF(l4, is_ipv6, side, -(ip_bytes) - 24, (l4) - (ip_bytes)), \
+	[8] = TAIL_OF(l4, is_ipv6, side, -(ip_bytes) - 32, (l4) - (ip_bytes)), \
+	[10] = TAIL_OF(l4, is_ipv6, side, -(ip_bytes) - 40, (l4) - (ip_bytes))}
 /* What is picked for the tail: from the head, whose sack_blocks is a 0, and from behind 64 the frame. */
 enum { HEAD_ZERO = offsetof(struct sw_packet, sack_blocks), FRAME = 64 };
-#define PICK_TAIL(protocol, payload_bytes, frame_bytes) {56, 57, 58, 59, 60, 61, 62, 63, [8 ... 21] = HEAD_ZERO, \
-	FRAME + (protocol), [23 ... 27] = HEAD_ZERO, payload_bytes, frame_bytes}
-#define FRAME_TWO(at) FRAME + (at) + 1, FRAME + (at)
+#define PICK_TAIL(protocol, length) {56, 57, 58, 59, 60, 61, 62, 63, [8 ... 21] = HEAD_ZERO, \
+	FRAME + (protocol), [23 ... 27] = HEAD_ZERO, \
+	FRAME + (length) + 1, FRAME + (length), FRAME + (length) + 1, FRAME + (length)}
 
 #define ROWS_IPV4(side, client, server, client_port, server_port) { \
-	NUMBERS(SW_PLAIN_L4_IPV4), JUDGED_BITS, \
-	PICK_TAIL(IPV4(23), FRAME_TWO(IPV4(16)), FRAME_TWO(IPV4(16))), \
-	PICK_TAIL(IPV4(23), TWO_OF(HEAD_ZERO), FRAME_TWO(IPV4(16))), \
-	PICKED(PICK_IPV4, PICK_OTHER_IPV4), FLIP(FLIP_IPV4, FLIP_OTHER_IPV4), LIMIT(LIMIT_IPV4, LIMIT_OTHER_IPV4), \
+	NUMBERS(SW_PLAIN_L4_IPV4), PICK_TAIL(IPV4(23), IPV4(16)), \
 	HEAD(ADDRESS_IPV4(client), ADDRESS_IPV4(server), TWO(IPV4, client_port), TWO(IPV4, server_port), TCP(IPV4, 34)), \
+	JUDGED_BITS, PICKED(PICK_IPV4), FLIP(FLIP_IPV4), LIMIT(LIMIT_IPV4), \
 	TAIL(SW_PLAIN_L4_IPV4, SW_IPV4_BYTES, 0, side), LEAST(SW_IPV4_BYTES)}
 #define ROWS_IPV6(side, client, server, client_port, server_port) { \
-	NUMBERS(SW_PLAIN_L4_IPV6), JUDGED_BITS, \
-	PICK_TAIL(IPV6(20), FRAME_TWO(IPV6(18)), FRAME_TWO(IPV6(18))), \
-	PICK_TAIL(IPV6(20), TWO_OF(HEAD_ZERO), FRAME_TWO(IPV6(18))), \
-	PICKED(PICK_IPV6, PICK_OTHER_IPV6), FLIP(FLIP_IPV6, FLIP_OTHER_IPV6), LIMIT(LIMIT_IPV6, LIMIT_OTHER_IPV6), \
+	NUMBERS(SW_PLAIN_L4_IPV6), PICK_TAIL(IPV6(20), IPV6(18)), \
 	HEAD(ADDRESS_IPV6(client), ADDRESS_IPV6(server), TWO(IPV6, client_port), TWO(IPV6, server_port), TCP(IPV6, 54)), \
+	JUDGED_BITS, PICKED(PICK_IPV6), FLIP(FLIP_IPV6), LIMIT(LIMIT_IPV6), \
 	TAIL(SW_PLAIN_L4_IPV6, 0, 1, side), LEAST(0)}
-#define TWO_OF(lane) lane, lane
 const struct sw_plain_rows sw_plain_rows[SW_SIDES][2] = {
 	{ROWS_IPV4(SW_OUTSIDE, 26, 30, 34, 36), ROWS_IPV6(SW_OUTSIDE, 22, 38, 54, 56)},
 	{ROWS_IPV4(SW_INSIDE, 30, 26, 36, 34), ROWS_IPV6(SW_INSIDE, 38, 22, 56, 54)},

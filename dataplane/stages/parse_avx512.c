@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The loop of stage 1 where the processor has AVX-512 with VBMI. All that is plain TCP is seen in one pass, by
- * core/frame_plain_avx512.h; the rest is looked at again.
+ * The loop of stage 1 where the processor has AVX-512 with VBMI: TCP is looked at in its way (core/frame_plain_avx512.h), all
+ * else as elsewhere.
  */
 #include "parse_parts.h"
 
@@ -12,17 +12,14 @@ struct seen {
 	struct sw_plain_common common; /* of all but `others` */
 };
 
-/* Those that are no plain TCP. */
-static SW_AVX512_VBMI __attribute__((noinline)) void look_again(struct sw_burst *b, uint32_t strays, struct seen *s)
+static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct sw_burst *b, uint32_t strays,
+	struct seen *s)
 {
 	for (unsigned int i; sw_next(&strays, &i);) {
-		const struct rte_mbuf *m = b->mbufs[i];
-		const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 		struct sw_packet *p = &b->packets[i];
 
-		if (unlikely(!sw_plain_look_other(sw_plain_rows[b->side], frame, m->data_len, p)))
-			sw_frame_parse(frame, m->data_len, b->side, p);
-		if (likely(p->kind == SW_PACKET_OTHER)) {
+		sw_frame_parse(sw_frame_of(b->mbufs[i]), b->mbufs[i]->data_len, b->side, p);
+		if (p->kind == SW_PACKET_OTHER) {
 			s->others |= 1u << i;
 			continue;
 		}
@@ -73,36 +70,48 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 	/* Nothing that is written here could change them. */
 	const struct sw_trie_root roots[2] = {of[SW_TRIE_IPV4], of[SW_TRIE_IPV6]};
 	const struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
+	struct rte_mbuf *const *at = b->mbufs, *const *const end = at + b->count;
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_set1_epi64(-1)};
 	struct sw_packet *p = b->packets;
-	const unsigned int count = b->count;
-	uint32_t strays = 0;
+	uint32_t strays = 0, others = 0;
 
-	for (unsigned int i = 0; i < count; i++, p++) {
-		const struct rte_mbuf *m = b->mbufs[i];
-		const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
-		const uint32_t bytes = m->data_len;
+	for (; at < end; at++, p++) {
+		const uint8_t *frame = rte_pktmbuf_mtod(*at, const uint8_t *);
+		const uint32_t bytes = (*at)->data_len;
+		enum sw_plain plain = SW_PLAIN_NOT;
 
 		if (unlikely(bytes < SW_PLAIN_BYTES_IPV4))
 			goto stray;
-		if (likely(sw_plain_is_ipv4(frame))) {
-			if (unlikely(!sw_plain_look_ipv4(&ipv4, frame, bytes, p, &common)))
-				goto stray;
-			if (side == SW_OUTSIDE)
-				ask_for_source(&roots[SW_TRIE_IPV4], frame + 26);
+		if (likely(sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4)) {
+			if (likely(frame[23] == SW_PROTO_TCP)) {
+				if (side == SW_OUTSIDE)
+					ask_for_source(&roots[SW_TRIE_IPV4], frame + 26);
+				if (unlikely(!sw_plain_look_tcp_ipv4(&ipv4, frame, bytes, p, &common)))
+					goto stray;
+				continue;
+			}
+			plain = sw_plain_other_ipv4(frame, bytes, side, p);
 		} else {
-			if (unlikely(!sw_plain_look_ipv6(&ipv6, frame, bytes, p, &common)))
-				goto stray;
-			if (side == SW_OUTSIDE)
-				ask_for_source(&roots[SW_TRIE_IPV6], frame + 22);
+			if (likely(frame[20] == SW_PROTO_TCP)) {
+				if (side == SW_OUTSIDE)
+					ask_for_source(&roots[SW_TRIE_IPV6], frame + 22);
+				if (unlikely(!sw_plain_look_tcp_ipv6(&ipv6, frame, bytes, p, &common)))
+					goto stray;
+				continue;
+			}
+			if (likely(sw_load_be32(frame + SW_PLAIN_L3 - 2) >> 16 == SW_ETHERTYPE_IPV6))
+				plain = sw_plain_other_ipv6(frame, bytes, side, p);
 		}
-		continue;
+		if (likely(plain == SW_PLAIN_OTHER)) {
+			others |= 1u << (at - b->mbufs);
+			continue;
+		}
 stray:
-		strays |= 1u << i;
+		strays |= 1u << (at - b->mbufs);
 	}
-	struct seen s = {.common = common};
-	if (strays)
-		look_again(b, strays, &s);
+	struct seen s = {.others = others, .common = common};
+	if (unlikely(strays))
+		ask_complete_parser(b, strays, &s);
 	make_sets(b, &s);
 }
 

@@ -113,6 +113,7 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 			strays |= 1u << i;
 		}
 	}
+	b->strays = strays;
 	for (unsigned int i; unlikely(sw_next(&strays, &i));) {
 		ask_complete_parser(b, i, &s);
 		if (b->packets[i].kind != SW_PACKET_OTHER)

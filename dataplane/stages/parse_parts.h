@@ -6,8 +6,8 @@
 #include "stage.h"
 
 #include <rte_branch_prediction.h>
-#include <rte_prefetch.h>
 
+#include "../core/prefetch.h"
 #include "../core/prefix_table.h"
 
 /* The lines of the frames are asked for before any is looked at. */
@@ -18,7 +18,7 @@ static inline void reach(struct sw_burst *b)
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct rte_mbuf *m = b->mbufs[i];
-		rte_prefetch0(rte_pktmbuf_mtod(m, const uint8_t *));
+		sw_prefetch(rte_pktmbuf_mtod(m, const uint8_t *));
 		bytes += m->pkt_len;
 		flags |= m->ol_flags;
 	}
@@ -51,7 +51,7 @@ static inline void ask_for_source(const struct sw_trie_root *root, const uint8_t
 	uint32_t be;
 
 	memcpy(&be, first, 4);
-	__builtin_prefetch(&root->slots[rte_be_to_cpu_32(be) >> root->shift]);
+	sw_prefetch(&root->slots[rte_be_to_cpu_32(be) >> root->shift]);
 }
 
 /* The loop for AVX-512 with VBMI. */

@@ -13,9 +13,9 @@
 
 #include <jansson.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 
 #include "bench.h"
+#include "bench_eal.h"
 
 /* ---- reporting ---------------------------------------------------------------------------------------------------- */
 
@@ -70,7 +70,7 @@ static const char usage[] =
 	"  --case NAME   one case, or all whose names begin with NAME\n"
 	"  --json FILE   the figures as JSON too\n"
 	"  --runs N      runs of each case, at least 9 (default 15)\n"
-	"  --passes N    passes over 8,192 frames in each run (default 24)\n"
+	"  --passes N    passes over 8,192 frames in each run (default 100)\n"
 	"  --bits N      2^N sources or flows, whatever the case says; 10 to 24\n"
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
@@ -139,16 +139,16 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 	return mode;
 }
 
-static void start_eal(enum mode mode)
+static bool start_eal(enum mode mode)
 {
 	static char lcores[64];
-	static char *arguments[] = {"sw-bench", "--no-huge", "-m", "512", "--iova-mode=va", "--no-pci", "--no-telemetry",
-		"--no-shconf", "--log-level=3", "--lcores", lcores, NULL};
 	const int first = sched_getcpu(); /* of those that taskset gave us */
+	bool huge;
 
 	snprintf(lcores, sizeof(lcores), mode == RUN_WORKERS ? "0@0,1@1" : "0@%d", first < 0 ? 0 : first);
-	if (rte_eal_init((int)(sizeof(arguments) / sizeof(arguments[0])) - 1, arguments) < 0)
+	if (bench_eal_start("sw-bench", lcores, &huge))
 		rte_exit(EXIT_FAILURE, "bench: no EAL\n");
+	return huge;
 }
 
 static json_t *run_cases(const struct bench_settings *o)
@@ -189,17 +189,18 @@ static json_t *run_cases(const struct bench_settings *o)
 
 int main(int argc, char **argv)
 {
-	struct bench_settings o = {.runs = 15, .passes = 24, .services = 1000, .prefixes = 100000};
+	struct bench_settings o = {.runs = 15, .passes = 100, .services = 1000, .prefixes = 100000};
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;
 
-	start_eal(mode);
+	const bool huge = start_eal(mode);
 	if (mode == RUN_WORKERS)
 		figures = json_pack("{s:o}", "workers", bench_two_workers(&o));
 	else if (mode == RUN_MEMORY)
 		figures = json_pack("{s:o}", "memory", bench_memory(&o));
 	else
-		figures = json_pack("{s:I, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "cases", run_cases(&o));
+		figures = json_pack("{s:I, s:b, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "huge_pages", huge,
+			"cases", run_cases(&o));
 	const int result = o.json ? write_json(o.json, figures) : EXIT_SUCCESS;
 	json_decref(figures);
 	return result;

@@ -27,6 +27,8 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
+#include "bench_eal.h"
+
 enum { PATH_BYTES = 200, RING = 1024, LINK_PATIENCE_S = 30 };
 
 static struct endtoend endtoend;
@@ -46,14 +48,11 @@ static struct large_policy_size policy_size(void)
 	return size;
 }
 
-static void start_eal(const char *lcores, const char *prefix)
+static void start_eal(const char *name, const char *lcores)
 {
-	static char *arguments[] = {"sw-endtoend", "--no-huge", "-m", "512", "--iova-mode=va", "--no-pci", "--no-telemetry",
-		"--no-shconf", "--log-level=3", "--lcores", NULL, "--file-prefix", NULL, NULL};
+	bool huge;
 
-	arguments[10] = (char *)(uintptr_t)lcores;
-	arguments[12] = (char *)(uintptr_t)prefix;
-	if (rte_eal_init((int)(sizeof(arguments) / sizeof(arguments[0])) - 1, arguments) < 0)
+	if (bench_eal_start(name, lcores, &huge))
 		fail("EAL", rte_strerror(rte_errno));
 }
 
@@ -170,7 +169,7 @@ static int forward(const char *dir, unsigned int cpu)
 	uint16_t ports[SW_SIDES];
 
 	snprintf(lcores, sizeof(lcores), "0@%u", cpu);
-	start_eal(lcores, "sw-forward");
+	start_eal("sw-forward", lcores);
 	make_pool(&endtoend);
 	for (unsigned int side = 0; side < SW_SIDES; side++) {
 		memif_arguments(arguments, "client", dir, "forward", (enum sw_side)side);
@@ -263,7 +262,7 @@ static int generate(const char *dir, unsigned int cpu)
 	unsigned int number = 0;
 
 	snprintf(lcores, sizeof(lcores), "0@%u", cpu);
-	start_eal(lcores, "sw-generate");
+	start_eal("sw-generate", lcores);
 	make_pool(e);
 	e->forward = (struct subject){.name = "forward", .resume = resume_process, .pause = pause_process};
 	e->seawall = (struct subject){.name = "seawall", .resume = resume_process, .pause = pause_process};
@@ -355,7 +354,7 @@ static int ring(unsigned int generator_cpu, unsigned int cpu)
 	const struct large_policy_size size = policy_size();
 
 	snprintf(lcores, sizeof(lcores), "0@%u,1@%u", generator_cpu, cpu);
-	start_eal(lcores, "sw-ring");
+	start_eal("sw-ring", lcores);
 	make_pool(e);
 	ring_lcore = rte_get_next_lcore(rte_lcore_id(), 1, 0);
 	bench_box_open(&ring_box, &size);

@@ -23,48 +23,75 @@
 /* What sw_isa_has_vbmi() has found. */
 #define SW_AVX512_VBMI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,movbe")))
 
-enum {
-	SW_PICK_FIRST_IPV6 = SW_PLAIN_BYTES_IPV6 - 64,
-	/* Rows are named as a header names them, by the upper half of a byte. */
-	SW_ROW_UNIT = 16,
-	SW_ROWS = 16,
-};
+enum { SW_PICK_FIRST_IPV6 = SW_PLAIN_BYTES_IPV6 - 64, SW_ROWS = 16 };
 
 /*
- * Of one side and family. In judging, a lane of 16 bits is right if (picked & judged_bits) ^ flip is not above limit.
- * `head` picks the first 64 bytes of the view. The last 32 are picked from those and the frame, by pick_tail, plus what
- * is in `tail`, 16 bits at a time.
+ * What goes for one data offset. In judging, a lane of 16 bits is right if (picked & judged_bits) ^ flip is not above
+ * limit. `head` picks the first 64 bytes of the view; the last 32 are picked from those and the frame, by pick_tail, and
+ * what is in `tail` is added, 16 bits at a time.
  */
+struct sw_plain_row {
+	_Alignas(64) uint8_t head[64];
+	uint8_t picked[32];
+	uint16_t flip[16], limit[16], tail[16];
+	uint32_t least; /* that the IP header may say of its length */
+	uint8_t reserved[60];
+};
+
+/* Of one side and family. */
 struct sw_plain_rows {
-	_Alignas(64) uint8_t numbers[64];
+	struct sw_plain_row row[SW_ROWS];
+	uint8_t numbers[64];
 	uint8_t pick_tail[64];
-	uint8_t head[SW_ROWS][64];
 	uint16_t judged_bits[16];
-	uint8_t picked[SW_ROWS][32];
-	uint16_t flip[SW_ROWS][16], limit[SW_ROWS][16];
-	uint16_t tail[SW_ROWS][16];
-	uint8_t least[SW_ROWS][SW_ROW_UNIT]; /* [0]: the least that the IP header may say of its length */
 };
 
 extern const struct sw_plain_rows sw_plain_rows[SW_SIDES][2]; /* [side][is_ipv6] */
 
-#define SW_ROW(rows, row) ((const void *)((const uint8_t *)(rows) + (row) * (sizeof((rows)[0]) / SW_ROW_UNIT)))
-
-/* The rows, and what goes for all of them: in registers over a burst. */
+/*
+ * In registers over a burst: what goes for all rows, and the row of the frame before, since most have the same.
+ * Begins with the row of data offset 0, of which nothing can be plain.
+ */
 struct sw_plain_wide {
 	const struct sw_plain_rows *rows;
-	__m512i numbers, pick_tail;
-	__m256i judged_bits;
+	__m512i numbers, pick_tail, head, picked;
+	__m256i judged_bits, flip, limit, tail;
+	size_t least;
+	uint8_t offset; /* the byte that holds it */
 };
 
 static inline SW_AVX512_VBMI struct sw_plain_wide sw_plain_wide(const struct sw_plain_rows *rows)
 {
-	return (struct sw_plain_wide){rows, _mm512_load_si512(rows->numbers), _mm512_load_si512(rows->pick_tail),
-		_mm256_load_si256((const void *)rows->judged_bits)};
+	return (struct sw_plain_wide){
+		.rows = rows,
+		.numbers = _mm512_load_si512(rows->numbers),
+		.pick_tail = _mm512_load_si512(rows->pick_tail),
+		.judged_bits = _mm256_load_si256((const void *)rows->judged_bits),
+		.least = SIZE_MAX,
+	};
+}
+
+static inline SW_AVX512_VBMI void sw_plain_turn(struct sw_plain_wide *wide, const uint8_t *tcp)
+{
+	const uint32_t bits = sw_load_be16(tcp + 12);
+	const struct sw_plain_row *row = &wide->rows->row[bits >> 12];
+
+	wide->offset = (uint8_t)(bits >> 8);
+	wide->least = row->least;
+	wide->head = _mm512_load_si512(row->head);
+	wide->picked = _mm512_zextsi256_si512(_mm256_load_si256((const void *)row->picked));
+	wide->flip = _mm256_load_si256((const void *)row->flip);
+	wide->limit = _mm256_load_si256((const void *)row->limit);
+	wide->tail = _mm256_load_si256((const void *)row->tail);
 }
 
 struct sw_plain_pair {
 	__m512i frame, rest;
+};
+
+/* What the heads of views have in common: bits that one has, and that all have. */
+struct sw_plain_common {
+	__m512i any, all;
 };
 
 /* `end`: the last 32 bytes of the TCP header. */
@@ -88,35 +115,27 @@ static inline SW_AVX512_VBMI struct sw_plain_pair sw_plain_load_ipv6(const struc
 	};
 }
 
-static inline SW_AVX512_VBMI bool sw_plain_is_right(const struct sw_plain_wide *wide, size_t row,
-	struct sw_plain_pair from)
+static inline SW_AVX512_VBMI bool sw_plain_is_right(const struct sw_plain_wide *wide, struct sw_plain_pair from)
 {
 	enum { AND_XOR = 0x6a }; /* (a & b) ^ c */
-	const struct sw_plain_rows *rows = wide->rows;
-	const __m512i pick = _mm512_zextsi256_si512(_mm256_load_si256(SW_ROW(rows->picked, row)));
-	const __m256i picked = _mm512_castsi512_si256(_mm512_permutex2var_epi8(from.frame, pick, from.rest));
-	const __m256i flipped = _mm256_ternarylogic_epi64(picked, wide->judged_bits,
-		_mm256_load_si256(SW_ROW(rows->flip, row)), AND_XOR);
+	const __m256i picked = _mm512_castsi512_si256(_mm512_permutex2var_epi8(from.frame, wide->picked, from.rest));
+	const __m256i flipped = _mm256_ternarylogic_epi64(picked, wide->judged_bits, wide->flip, AND_XOR);
 
-	return _mm256_cmpgt_epu16_mask(flipped, _mm256_load_si256(SW_ROW(rows->limit, row))) == 0;
+	return _mm256_cmpgt_epu16_mask(flipped, wide->limit) == 0;
 }
 
-static inline SW_AVX512_VBMI __m512i sw_plain_write_head(const struct sw_plain_wide *wide, size_t row,
-	struct sw_plain_pair from, struct sw_packet *out)
+static inline SW_AVX512_VBMI void sw_plain_write(const struct sw_plain_wide *wide, struct sw_plain_pair from,
+	struct sw_packet *out, struct sw_plain_common *common)
 {
-	const __m512i head = _mm512_permutex2var_epi8(from.frame, _mm512_load_si512(SW_ROW(wide->rows->head, row)), from.rest);
+	const __m512i head = _mm512_permutex2var_epi8(from.frame, wide->head, from.rest);
+	__m256i tail;
 
 	_mm512_storeu_si512(out, head);
-	return head;
-}
-
-static inline SW_AVX512_VBMI void sw_plain_write_tail(const struct sw_plain_wide *wide, size_t row, __m512i frame,
-	__m512i head, struct sw_packet *out)
-{
-	const __m256i tail = _mm512_castsi512_si256(_mm512_permutex2var_epi8(head, wide->pick_tail, frame));
-
+	common->any = _mm512_or_si512(common->any, head);
+	common->all = _mm512_and_si512(common->all, head);
+	tail = _mm512_castsi512_si256(_mm512_permutex2var_epi8(head, wide->pick_tail, from.frame));
 	_mm256_storeu_si256((__m256i *)(void *)((uint8_t *)out + sizeof(*out) - sizeof(tail)),
-		_mm256_add_epi16(tail, _mm256_load_si256(SW_ROW(wide->rows->tail, row))));
+		_mm256_add_epi16(tail, wide->tail));
 }
 
 /* The 16 bits at `p`, before which there are two bytes more. */
@@ -125,67 +144,48 @@ static inline SW_AVX512_VBMI uint32_t sw_plain_length(const uint8_t *p)
 	return (uint16_t)sw_load_be32(p - 2);
 }
 
-/* What the heads of plain TCP have in common. */
-struct sw_plain_common {
-	__m512i any, all; /* bits that one has, that all have */
-};
-
-static inline SW_AVX512_VBMI void sw_plain_compare(struct sw_plain_common *common, __m512i head)
-{
-	common->any = _mm512_or_si512(common->any, head);
-	common->all = _mm512_and_si512(common->all, head);
-}
-
 /*
  * Plain TCP over IPv4? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is
  * anything. `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX.
  */
-static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv4(const struct sw_plain_wide *wide, const uint8_t *frame,
+static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv4(struct sw_plain_wide *wide, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
 {
 	const uint32_t total = sw_plain_length(frame + 16);
-	const size_t row = frame[SW_PLAIN_L4_IPV4 + 12] & 0xf0;
-	const size_t least = wide->rows->least[row / SW_ROW_UNIT][0];
 	struct sw_plain_pair from;
-	__m512i head;
 
-	if (sw_unlikely(total + SW_PLAIN_L3 > bytes || total < least))
+	if (sw_unlikely(frame[SW_PLAIN_L4_IPV4 + 12] != wide->offset))
+		sw_plain_turn(wide, frame + SW_PLAIN_L4_IPV4);
+	if (sw_unlikely(total + SW_PLAIN_L3 > bytes || total < wide->least))
 		return false;
-	from = sw_plain_load_ipv4(wide, frame, frame + SW_PLAIN_L3 + least - 32);
-	if (sw_unlikely(!sw_plain_is_right(wide, row, from)))
+	from = sw_plain_load_ipv4(wide, frame, frame + SW_PLAIN_L3 + wide->least - 32);
+	if (sw_unlikely(!sw_plain_is_right(wide, from)))
 		return false;
-	if (sw_unlikely(memcmp(frame + 26, frame + 30, 4) == 0))
+	if (sw_unlikely(sw_load_be32(frame + 26) == sw_load_be32(frame + 30)))
 		return false;
-	head = sw_plain_write_head(wide, row, from, out);
-	sw_plain_compare(common, head);
-	sw_plain_write_tail(wide, row, from.frame, head, out);
+	sw_plain_write(wide, from, out, common);
 	return true;
 }
 
 /* Likewise over IPv6. */
-static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv6(const struct sw_plain_wide *wide, const uint8_t *frame,
+static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv6(struct sw_plain_wide *wide, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
 {
-	size_t row, least;
-	uint32_t payload;
+	const uint32_t payload = sw_plain_length(frame + 18);
 	struct sw_plain_pair from;
-	__m512i head;
 
 	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV6))
 		return false;
-	payload = sw_plain_length(frame + 18);
-	row = frame[SW_PLAIN_L4_IPV6 + 12] & 0xf0;
-	least = wide->rows->least[row / SW_ROW_UNIT][0];
-	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes || payload < least))
+	if (sw_unlikely(frame[SW_PLAIN_L4_IPV6 + 12] != wide->offset))
+		sw_plain_turn(wide, frame + SW_PLAIN_L4_IPV6);
+	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes || payload < wide->least))
 		return false;
-	from = sw_plain_load_ipv6(wide, frame, frame + SW_PLAIN_L4_IPV6 + least - 32);
-	if (sw_unlikely(!sw_plain_is_right(wide, row, from)))
+	from = sw_plain_load_ipv6(wide, frame, frame + SW_PLAIN_L4_IPV6 + wide->least - 32);
+	if (sw_unlikely(!sw_plain_is_right(wide, from)))
 		return false;
 	if (sw_unlikely(sw_lanes_are_zero(sw_lanes_load(frame + 22) ^ sw_lanes_load(frame + 38))))
 		return false;
-	head = sw_plain_write_head(wide, row, from, out);
-	sw_plain_compare(common, head);
-	sw_plain_write_tail(wide, row, from.frame, head, out);
+	sw_plain_write(wide, from, out, common);
 	return true;
 }
 
@@ -194,7 +194,7 @@ static inline SW_AVX512_VBMI bool sw_frame_parse_plain_avx512(const uint8_t *fra
 	struct sw_packet *out)
 {
 	const struct sw_plain_rows *rows = sw_plain_rows[side];
-	const struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
+	struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
 	return bytes >= SW_PLAIN_BYTES_IPV4 && bytes <= UINT16_MAX &&

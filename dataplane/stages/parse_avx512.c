@@ -8,8 +8,8 @@
 #include "../core/frame_plain_avx512.h"
 
 struct seen {
-	uint32_t others, odd; /* SW_PACKET_OTHER; neither that nor TCP */
-	struct sw_plain_common common; /* of all but `others` */
+	uint32_t odd; /* neither TCP nor SW_PACKET_OTHER */
+	struct sw_plain_common common; /* of all but SW_PACKET_OTHER */
 };
 
 static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct sw_burst *b, uint32_t strays,
@@ -20,11 +20,12 @@ static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct 
 
 		sw_frame_parse(sw_frame_of(b->mbufs[i]), b->mbufs[i]->data_len, b->side, p);
 		if (p->kind == SW_PACKET_OTHER) {
-			s->others |= 1u << i;
+			b->others |= 1u << i;
 			continue;
 		}
 		s->odd |= (uint32_t)(p->kind != SW_PACKET_TCP) << i;
-		sw_plain_compare(&s->common, _mm512_loadu_si512(p));
+		s->common.any = _mm512_or_si512(s->common.any, _mm512_loadu_si512(p));
+		s->common.all = _mm512_and_si512(s->common.all, _mm512_loadu_si512(p));
 	}
 }
 
@@ -49,9 +50,8 @@ static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, const struct see
 {
 	const uint64_t differing = _mm512_test_epi8_mask(_mm512_xor_si512(s->common.any, s->common.all),
 		_mm512_loadu_si512(telling.bytes));
-	const uint32_t tcp = b->pending & ~(s->others | s->odd);
+	const uint32_t tcp = b->pending & ~(b->others | s->odd);
 
-	b->others = s->others;
 	b->tcp = tcp;
 	b->one_server = (differing & ~(1ull << TELLING_FLAGS)) == 0;
 	b->syns = 0;
@@ -69,12 +69,13 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 	const struct sw_trie_root *of = w->policy->sources->trie.roots;
 	/* Nothing that is written here could change them. */
 	const struct sw_trie_root roots[2] = {of[SW_TRIE_IPV4], of[SW_TRIE_IPV6]};
-	const struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
+	struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
 	struct rte_mbuf *const *at = b->mbufs, *const *const end = at + b->count;
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_set1_epi64(-1)};
 	struct sw_packet *p = b->packets;
-	uint32_t strays = 0, others = 0;
+	uint32_t strays = 0;
 
+	b->others = 0;
 	for (; at < end; at++, p++) {
 		const uint8_t *frame = rte_pktmbuf_mtod(*at, const uint8_t *);
 		const uint32_t bytes = (*at)->data_len;
@@ -103,14 +104,13 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 				plain = sw_plain_other_ipv6(frame, bytes, side, p);
 		}
 		if (likely(plain == SW_PLAIN_OTHER)) {
-			others |= 1u << (at - b->mbufs);
+			b->others |= 1u << (at - b->mbufs);
 			continue;
 		}
 stray:
 		strays |= 1u << (at - b->mbufs);
 	}
-	struct seen s = {.others = others, .common = common};
-	b->strays = strays;
+	struct seen s = {.common = common};
 	if (unlikely(strays))
 		ask_complete_parser(b, strays, &s);
 	make_sets(b, &s);

@@ -13,7 +13,8 @@
 /* The lines of the frames are asked for before any is looked at. */
 static inline void reach(struct sw_burst *b)
 {
-	uint64_t bytes = 0, flags = 0;
+	uint64_t flags = 0;
+	uint32_t bytes = 0; /* no frame has 2^27 */
 
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < b->count; i++) {

@@ -6,10 +6,8 @@
  *
  * Whatever is picked comes from a pair of vectors:
  *
- *        0                                    63 64        80        96                                    127
- *  IPv4  | frame, bytes 0 to 53 | zeros         | numbers | zeros   | the last 32 bytes of the TCP header   |
- *  IPv6  | frame, bytes 10 to 73                | numbers | frame,  | likewise                              |
- *                                               |         | 0 to 15 |
+ *        0                                       63 64        80      96                                  127
+ *        | frame; of IPv4 without options 54 bytes | numbers |         | the last 32 bytes of the TCP header |
  *
  * What is picked, for judging and for the view, stands in the tables of frame_plain_rows.c: a row for each data offset.
  */
@@ -22,8 +20,6 @@
 
 /* What sw_isa_has_vbmi() has found. */
 #define SW_AVX512_VBMI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,movbe")))
-
-enum { SW_PICK_FIRST_IPV6 = SW_PLAIN_BYTES_IPV6 - 64, SW_ROWS = 16 };
 
 /*
  * What goes for one data offset. In judging, a lane of 16 bits is right if (picked & judged_bits) ^ flip is not above
@@ -40,7 +36,7 @@ struct sw_plain_row {
 
 /* Of one side and family. */
 struct sw_plain_rows {
-	struct sw_plain_row row[SW_ROWS];
+	struct sw_plain_row row[16];
 	uint8_t numbers[64];
 	uint8_t pick_tail[64];
 	uint16_t judged_bits[16];
@@ -94,27 +90,6 @@ struct sw_plain_common {
 	__m512i any, all;
 };
 
-/* `end`: the last 32 bytes of the TCP header. */
-static inline SW_AVX512_VBMI struct sw_plain_pair sw_plain_load_ipv4(const struct sw_plain_wide *wide,
-	const uint8_t *frame, const uint8_t *end)
-{
-	return (struct sw_plain_pair){
-		_mm512_maskz_loadu_epi8((1ull << SW_PLAIN_BYTES_IPV4) - 1, frame),
-		_mm512_inserti64x4(wide->numbers, _mm256_loadu_si256((const void *)end), 1),
-	};
-}
-
-static inline SW_AVX512_VBMI struct sw_plain_pair sw_plain_load_ipv6(const struct sw_plain_wide *wide,
-	const uint8_t *frame, const uint8_t *end)
-{
-	const __m512i macs = _mm512_inserti32x4(wide->numbers, _mm_loadu_si128((const void *)frame), 1);
-
-	return (struct sw_plain_pair){
-		_mm512_loadu_si512(frame + SW_PICK_FIRST_IPV6),
-		_mm512_inserti64x4(macs, _mm256_loadu_si256((const void *)end), 1),
-	};
-}
-
 static inline SW_AVX512_VBMI bool sw_plain_is_right(const struct sw_plain_wide *wide, struct sw_plain_pair from)
 {
 	enum { AND_XOR = 0x6a }; /* (a & b) ^ c */
@@ -138,52 +113,36 @@ static inline SW_AVX512_VBMI void sw_plain_write(const struct sw_plain_wide *wid
 		_mm256_add_epi16(tail, wide->tail));
 }
 
-/* The 16 bits at `p`, before which there are two bytes more. */
-static inline SW_AVX512_VBMI uint32_t sw_plain_length(const uint8_t *p)
+static inline SW_AVX512_VBMI bool sw_plain_is_same_address(bool is_ipv6, const uint8_t *ends)
 {
-	return (uint16_t)sw_load_be32(p - 2);
+	return is_ipv6 ? sw_lanes_are_zero(sw_lanes_load(ends) ^ sw_lanes_load(ends + 16))
+				   : sw_load_be32(ends) == sw_load_be32(ends + 4);
 }
 
 /*
- * Plain TCP over IPv4? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is
- * anything. `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX.
+ * Plain TCP? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is anything.
+ * `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX; `is_ipv6`: a constant.
  */
-static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv4(struct sw_plain_wide *wide, const uint8_t *frame,
+static inline SW_AVX512_VBMI bool sw_plain_look_tcp(struct sw_plain_wide *wide, bool is_ipv6, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
 {
-	const uint32_t total = sw_plain_length(frame + 16);
+	const uint8_t *tcp = frame + (is_ipv6 ? SW_PLAIN_L4_IPV6 : SW_PLAIN_L4_IPV4);
+	const uint8_t *counted = frame + (is_ipv6 ? SW_PLAIN_L4_IPV6 : SW_PLAIN_L3); /* by the length of the IP header */
 	struct sw_plain_pair from;
+	uint32_t length;
 
-	if (sw_unlikely(frame[SW_PLAIN_L4_IPV4 + 12] != wide->offset))
-		sw_plain_turn(wide, frame + SW_PLAIN_L4_IPV4);
-	if (sw_unlikely(total + SW_PLAIN_L3 > bytes || total < wide->least))
+	if (sw_unlikely(is_ipv6 && bytes < SW_PLAIN_BYTES_IPV6))
 		return false;
-	from = sw_plain_load_ipv4(wide, frame, frame + SW_PLAIN_L3 + wide->least - 32);
+	if (sw_unlikely(tcp[12] != wide->offset))
+		sw_plain_turn(wide, tcp);
+	length = (uint16_t)sw_load_be32(frame + (is_ipv6 ? 18 : 16) - 2); /* one instruction, unlike for 16 bits */
+	if (sw_unlikely(length + (uint32_t)(counted - frame) > bytes || length < wide->least))
+		return false;
+	from.frame = _mm512_maskz_loadu_epi8(is_ipv6 ? UINT64_MAX : (1ull << SW_PLAIN_BYTES_IPV4) - 1, frame);
+	from.rest = _mm512_inserti64x4(wide->numbers, _mm256_loadu_si256((const void *)(counted + wide->least - 32)), 1);
 	if (sw_unlikely(!sw_plain_is_right(wide, from)))
 		return false;
-	if (sw_unlikely(sw_load_be32(frame + 26) == sw_load_be32(frame + 30)))
-		return false;
-	sw_plain_write(wide, from, out, common);
-	return true;
-}
-
-/* Likewise over IPv6. */
-static inline SW_AVX512_VBMI bool sw_plain_look_tcp_ipv6(struct sw_plain_wide *wide, const uint8_t *frame,
-	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
-{
-	const uint32_t payload = sw_plain_length(frame + 18);
-	struct sw_plain_pair from;
-
-	if (sw_unlikely(bytes < SW_PLAIN_BYTES_IPV6))
-		return false;
-	if (sw_unlikely(frame[SW_PLAIN_L4_IPV6 + 12] != wide->offset))
-		sw_plain_turn(wide, frame + SW_PLAIN_L4_IPV6);
-	if (sw_unlikely(payload + SW_PLAIN_L4_IPV6 > bytes || payload < wide->least))
-		return false;
-	from = sw_plain_load_ipv6(wide, frame, frame + SW_PLAIN_L4_IPV6 + wide->least - 32);
-	if (sw_unlikely(!sw_plain_is_right(wide, from)))
-		return false;
-	if (sw_unlikely(sw_lanes_are_zero(sw_lanes_load(frame + 22) ^ sw_lanes_load(frame + 38))))
+	if (sw_unlikely(sw_plain_is_same_address(is_ipv6, frame + (is_ipv6 ? 22 : 26))))
 		return false;
 	sw_plain_write(wide, from, out, common);
 	return true;
@@ -198,7 +157,8 @@ static inline SW_AVX512_VBMI bool sw_frame_parse_plain_avx512(const uint8_t *fra
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
 	return bytes >= SW_PLAIN_BYTES_IPV4 && bytes <= UINT16_MAX &&
-		(sw_plain_look_tcp_ipv4(&ipv4, frame, bytes, out, &common) || sw_plain_look_tcp_ipv6(&ipv6, frame, bytes, out, &common));
+		(sw_plain_look_tcp(&ipv4, false, frame, bytes, out, &common) ||
+			sw_plain_look_tcp(&ipv6, true, frame, bytes, out, &common));
 }
 
 #endif

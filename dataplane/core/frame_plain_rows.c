@@ -9,20 +9,35 @@
 
 /* ---- what is picked --------------------------------------------------------------------------------------------- */
 
-enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT_32, AT_40, MACS = 80, AT_END = 96 };
+enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT_32, AT_40, AT_END = 96 };
 #define NUMBERS(l4) {0, 0xff, SW_OPTION_TIMESTAMPS, SW_OPTION_SACK_PERMITTED | SW_OPTION_TIMESTAMPS, \
 	(l4) + 20, (l4) + 24, (l4) + 28, (l4) + 32, (l4) + 40}
 
-#define IPV4(n) (n)
-#define IPV6(n) ((n) - SW_PICK_FIRST_IPV6)
+/* A byte of the frame, of the last 32 of the TCP header, and of the TCP header, of `header` bytes, wherever it is seen. */
+#define FRAME(n) (n)
 #define END(n) (AT_END + (n))
-/* Numbers in host order; bytes as they are. */
-#define TWO(of, n) of((n) + 1), of(n)
-#define FOUR(of, n) TWO(of, (n) + 2), TWO(of, n)
-#define BYTES_4(of, n) of(n), of((n) + 1), of((n) + 2), of((n) + 3)
-#define BYTES_16(of, n) BYTES_4(of, n), BYTES_4(of, (n) + 4), BYTES_4(of, (n) + 8), BYTES_4(of, (n) + 12)
+#define TCP(n, v, header) (L4_##v + (n) < 64 ? FRAME(L4_##v + (n)) : END((n) + 32 - (header)))
+/* Numbers of 16 and 32 bits, in host order. */
+#define FRAME_TWO(n) FRAME((n) + 1), FRAME(n)
+#define END_TWO(n) END((n) + 1), END(n)
+#define END_FOUR(n) END_TWO((n) + 2), END_TWO(n)
+#define TCP_TWO(n, v, header) TCP((n) + 1, v, header), TCP(n, v, header)
+#define TCP_FOUR(n, v, header) TCP_TWO((n) + 2, v, header), TCP_TWO(n, v, header)
+#define FRAME_BYTES_4(n) FRAME(n), FRAME((n) + 1), FRAME((n) + 2), FRAME((n) + 3)
 #define ZEROS_2 ZERO, ZERO
 #define ZEROS_4 ZEROS_2, ZEROS_2
+
+/* What is the family's, v. */
+#define L4_IPV4 SW_PLAIN_L4_IPV4
+#define L4_IPV6 SW_PLAIN_L4_IPV6
+#define COUNTED_IPV4 SW_IPV4_BYTES /* by the length of the IP header */
+#define COUNTED_IPV6 0
+#define PROTOCOL_IPV4 FRAME(23)
+#define PROTOCOL_IPV6 FRAME(20)
+#define LENGTH_IPV4 16
+#define LENGTH_IPV6 18
+#define IS_IPV6_IPV4 0
+#define IS_IPV6_IPV6 1
 
 /* ---- judging ---------------------------------------------------------------------------------------------------- */
 
@@ -37,94 +52,90 @@ enum { ZERO = 64, ONES, TIMESTAMPS, SACK_AND_TIMESTAMPS, AT_20, AT_24, AT_28, AT
  *    | version | protocol | - |
  *      9         10           ports: not 0
  *      11 to 15               options
+ *
+ * Of addresses of IPv6 the first byte is neither 0 nor 255. Its version has lane 2: it shares its byte.
  */
 #define NONE_OF (SW_TCP_SYN | SW_TCP_RST | SW_TCP_ACK)
 #define JUDGED_BITS {0x01ff, 0x01ff, 0xbfff, 0xffff, 0xffff, 0xffff, 0xff00 | SW_TCP_SYN | SW_TCP_FIN, \
 	0xff00 | SW_TCP_SYN | SW_TCP_RST, 0xff00 | NONE_OF, [9 ... 15] = 0xffff}
 
+#define PICK_IP_IPV4 FRAME(26), FRAME(0), FRAME(26), FRAME(6), FRAME(26), FRAME(20), FRAME(26), FRAME(21), \
+	FRAME(30), FRAME(12), FRAME(30), FRAME(13)
+#define PICK_IP_IPV6 FRAME(22), FRAME(0), FRAME(22), FRAME(6), FRAME(14), ZERO, ZEROS_2, \
+	FRAME(38), FRAME(12), FRAME(38), FRAME(13)
+#define PICK_VERSION_IPV4 FRAME(14)
+#define PICK_VERSION_IPV6 ZERO
+#define PICK(v, header) PICK_IP_##v, TCP(13, v, header), PICK_VERSION_##v, TCP(13, v, header), PROTOCOL_##v, \
+	TCP(13, v, header), ZERO, FRAME_TWO(L4_##v), FRAME_TWO(L4_##v + 2)
+
 /* What the lower byte must not be is flipped to the largest number there is, or to the 16 largest. */
 #define NOT(value, upper) ((upper) << 8 | (0xff ^ (value)))
 #define NOT_16(first, upper) ((upper) << 8 | (0xf0 ^ (first)))
-#define ONE 0xfe
-#define SIXTEEN 0xef
-#define FLIP_FLAGS(version, protocol) (version) << 8, (protocol) << 8, NONE_OF
-#define LIMIT_FLAGS (SW_TCP_SYN | SW_TCP_FIN) - 1, (SW_TCP_SYN | SW_TCP_RST) - 1, NONE_OF - 1
-
-#define PICK_IPV4 IPV4(26), IPV4(0), IPV4(26), IPV4(6), IPV4(26), IPV4(20), IPV4(26), IPV4(21), \
-	IPV4(30), IPV4(12), IPV4(30), IPV4(13), IPV4(47), IPV4(14), IPV4(47), IPV4(23), IPV4(47), ZERO, \
-	TWO(IPV4, 34), TWO(IPV4, 36)
 #define FLIP_IPV4 NOT(0, 0), NOT(127, 0), NOT(255, 0), NOT_16(224, 0), \
 	NOT(255, SW_ETHERTYPE_IPV4 >> 8), NOT_16(224, SW_ETHERTYPE_IPV4 & 0xff), \
-	FLIP_FLAGS(0x45, SW_PROTO_TCP), 0xffff, 0xffff
-#define LIMIT_IPV4 ONE, ONE, ONE, SIXTEEN, ONE, SIXTEEN, LIMIT_FLAGS, 0xfffe, 0xfffe
-
-/* The first byte of an address is neither 0 nor 255. The version is in lane 2: it shares its byte. */
-#define PICK_IPV6 IPV6(22), MACS, IPV6(22), MACS + 6, IPV6(14), ZERO, ZEROS_2, \
-	IPV6(38), IPV6(12), IPV6(38), IPV6(13), IPV6(67), ZERO, IPV6(67), IPV6(20), IPV6(67), ZERO, \
-	TWO(IPV6, 54), TWO(IPV6, 56)
+	0x45 << 8, SW_PROTO_TCP << 8, NONE_OF, 0xffff, 0xffff
 #define FLIP_IPV6 NOT(0, 0), NOT(255, 0), 0x60, 0, \
 	NOT(255, SW_ETHERTYPE_IPV6 >> 8), NOT(0, SW_ETHERTYPE_IPV6 & 0xff), \
-	FLIP_FLAGS(0, SW_PROTO_TCP), 0xffff, 0xffff
-#define LIMIT_IPV6 ONE, ONE, 0x0f, 0, ONE, ONE, LIMIT_FLAGS, 0xfffe, 0xfffe
+	0, SW_PROTO_TCP << 8, NONE_OF, 0xffff, 0xffff
+#define ALL_BUT_ONE 0xfe
+#define ALL_BUT_16 0xef
+#define LIMIT_TCP (SW_TCP_SYN | SW_TCP_FIN) - 1, (SW_TCP_SYN | SW_TCP_RST) - 1, NONE_OF - 1, 0xfffe, 0xfffe
+#define LIMIT_IPV4 ALL_BUT_ONE, ALL_BUT_ONE, ALL_BUT_ONE, ALL_BUT_16, ALL_BUT_ONE, ALL_BUT_16, LIMIT_TCP
+#define LIMIT_IPV6 ALL_BUT_ONE, ALL_BUT_ONE, 0x0f, 0, ALL_BUT_ONE, ALL_BUT_ONE, LIMIT_TCP
 
 /* ---- views ------------------------------------------------------------------------------------------------------ */
 
-#define ADDRESS_IPV4(n) ZEROS_4, ZEROS_4, ZEROS_2, ONES, ONES, BYTES_4(IPV4, n) /* ::ffff:a.b.c.d */
-#define ADDRESS_IPV6(n) BYTES_16(IPV6, n)
-/* seq, ack, window, flags; and sack_blocks, of which there are none. */
-#define TCP(of, l4) FOUR(of, (l4) + 4), FOUR(of, (l4) + 8), TWO(of, (l4) + 14), of((l4) + 13), ZERO
-/* What is picked for the tail: from the head, whose sack_blocks is a 0, and from behind 64 the frame. */
-enum { HEAD_ZERO = offsetof(struct sw_packet, sack_blocks), FRAME = 64 };
-#define PICK_TAIL(protocol, length) {56, 57, 58, 59, 60, 61, 62, 63, [8 ... 21] = HEAD_ZERO, \
-	FRAME + (protocol), [23 ... 27] = HEAD_ZERO, \
-	FRAME + (length) + 1, FRAME + (length), FRAME + (length) + 1, FRAME + (length)}
-/* What is added to it, 16 bits each: from l3_offset on. `ip_bytes`: those of the IP header that its length counts. */
-#define TAIL(l4, ip_bytes, is_ipv6, side, header) {[8] = SW_PLAIN_L3, SW_PACKET_TCP, is_ipv6, (side) << 8, l4, 0, \
-	(uint16_t)-((ip_bytes) + (header)), (l4) - (ip_bytes)}
+#define ADDRESS_IPV4(n) ZEROS_4, ZEROS_4, ZEROS_2, ONES, ONES, FRAME_BYTES_4(n) /* ::ffff:a.b.c.d */
+#define ADDRESS_IPV6(n) FRAME_BYTES_4(n), FRAME_BYTES_4((n) + 4), FRAME_BYTES_4((n) + 8), FRAME_BYTES_4((n) + 12)
+#define ENDS_IPV4_OUTSIDE ADDRESS_IPV4(26), ADDRESS_IPV4(30), FRAME_TWO(34), FRAME_TWO(36)
+#define ENDS_IPV4_INSIDE ADDRESS_IPV4(30), ADDRESS_IPV4(26), FRAME_TWO(36), FRAME_TWO(34)
+#define ENDS_IPV6_OUTSIDE ADDRESS_IPV6(22), ADDRESS_IPV6(38), FRAME_TWO(54), FRAME_TWO(56)
+#define ENDS_IPV6_INSIDE ADDRESS_IPV6(38), ADDRESS_IPV6(22), FRAME_TWO(56), FRAME_TWO(54)
+/* Client and server; seq, ack, window, flags; and sack_blocks, of which there are none. */
+#define HEAD(v, side, header) ENDS_##v##_##side, \
+	TCP_FOUR(4, v, header), TCP_FOUR(8, v, header), TCP_TWO(14, v, header), TCP(13, v, header), ZERO
+
+/* The tail is picked from the head, whose sack_blocks is a 0, and from behind 64 the frame. */
+enum { HEAD_ZERO = offsetof(struct sw_packet, sack_blocks) };
+#define TAIL_TWO(n) 64 + FRAME((n) + 1), 64 + FRAME(n)
+#define PICK_TAIL(v) {56, 57, 58, 59, 60, 61, 62, 63, [8 ... 21] = HEAD_ZERO, 64 + PROTOCOL_##v, [23 ... 27] = HEAD_ZERO, \
+	TAIL_TWO(LENGTH_##v), TAIL_TWO(LENGTH_##v)}
+/* What is added to it, 16 bits each: from l3_offset on. */
+#define TAIL(v, side, header) {[8] = SW_PLAIN_L3, SW_PACKET_TCP, IS_IPV6_##v, SW_##side << 8, L4_##v, 0, \
+	(uint16_t)-(COUNTED_##v + (header)), L4_##v - COUNTED_##v}
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
-#define NEVER(ip_bytes) {.picked = {[0 ... 31] = ZERO}, .flip = {1}, .least = ip_bytes}
-/* The head behind `fixed`: tsval, tsecr; MSS, window scale, options; timestamp_offset, payload_offset. */
-#define ROWS(fixed, pick, flips, limits, l4, ip_bytes, is_ipv6, side) { \
-	[0 ... 4] = NEVER(ip_bytes), \
+#define NEVER(v) {.picked = {[0 ... 31] = ZERO}, .flip = {1}, .least = COUNTED_##v}
+/* The head goes on with tsval, tsecr; MSS, window scale, options; timestamp_offset, payload_offset. */
+#define ROWS(v, side) {{ \
+	[0 ... 4] = NEVER(v), \
 	[5] = { \
-		.head = {fixed, ZEROS_4, ZEROS_4, ZEROS_2, ONES, ZERO, ZEROS_2, AT_20, ZERO}, \
-		.picked = {pick, [22 ... 31] = ZERO}, .flip = {flips}, .limit = {limits}, \
-		.tail = TAIL(l4, ip_bytes, is_ipv6, side, 20), .least = (ip_bytes) + 20}, \
+		.head = {HEAD(v, side, 20), ZEROS_4, ZEROS_4, ZEROS_2, ONES, ZERO, ZEROS_2, AT_20, ZERO}, \
+		.picked = {PICK(v, 20), [22 ... 31] = ZERO}, .flip = {FLIP_##v}, .limit = {LIMIT_##v}, \
+		.tail = TAIL(v, side, 20), .least = COUNTED_##v + 20}, \
 	[6] = { \
-		.head = {fixed, ZEROS_4, ZEROS_4, TWO(END, 30), ONES, ZERO, ZEROS_2, AT_24, ZERO}, \
-		.picked = {pick, TWO(END, 28), [24 ... 31] = ZERO}, .flip = {flips, SW_MSS_OF_4}, .limit = {limits}, \
-		.tail = TAIL(l4, ip_bytes, is_ipv6, side, 24), .least = (ip_bytes) + 24}, \
-	[7] = NEVER(ip_bytes), \
+		.head = {HEAD(v, side, 24), ZEROS_4, ZEROS_4, END_TWO(30), ONES, ZERO, ZEROS_2, AT_24, ZERO}, \
+		.picked = {PICK(v, 24), END_TWO(28), [24 ... 31] = ZERO}, .flip = {FLIP_##v, SW_MSS_OF_4}, .limit = {LIMIT_##v}, \
+		.tail = TAIL(v, side, 24), .least = COUNTED_##v + 24}, \
+	[7] = NEVER(v), \
 	[8] = { \
-		.head = {fixed, FOUR(END, 24), FOUR(END, 28), ZEROS_2, ONES, TIMESTAMPS, AT_24, ZERO, AT_32, ZERO}, \
-		.picked = {pick, TWO(END, 20), TWO(END, 22), [26 ... 31] = ZERO}, \
-		.flip = {flips, 0x0101, 0x080a}, .limit = {limits}, \
-		.tail = TAIL(l4, ip_bytes, is_ipv6, side, 32), .least = (ip_bytes) + 32}, \
-	[9] = NEVER(ip_bytes), \
+		.head = {HEAD(v, side, 32), END_FOUR(24), END_FOUR(28), ZEROS_2, ONES, TIMESTAMPS, AT_24, ZERO, AT_32, ZERO}, \
+		.picked = {PICK(v, 32), END_TWO(20), END_TWO(22), [26 ... 31] = ZERO}, \
+		.flip = {FLIP_##v, 0x0101, 0x080a}, .limit = {LIMIT_##v}, \
+		.tail = TAIL(v, side, 32), .least = COUNTED_##v + 32}, \
+	[9] = NEVER(v), \
 	[10] = { \
-		.head = {fixed, FOUR(END, 20), FOUR(END, 24), TWO(END, 14), END(31), SACK_AND_TIMESTAMPS, \
+		.head = {HEAD(v, side, 40), END_FOUR(20), END_FOUR(24), END_TWO(14), END(31), SACK_AND_TIMESTAMPS, \
 			AT_28, ZERO, AT_40, ZERO}, \
-		.picked = {pick, TWO(END, 12), TWO(END, 16), TWO(END, 18), TWO(END, 28), TWO(END, 30)}, \
-		.flip = {flips, SW_MSS_OF_4, 0x0402, 0x080a, 0x0103, 0x0300}, \
-		.limit = {limits, 0, 0, 0, 0, SW_WINDOW_SCALE_MAX}, \
-		.tail = TAIL(l4, ip_bytes, is_ipv6, side, 40), .least = (ip_bytes) + 40}, \
-	[11 ... 15] = NEVER(ip_bytes)}
+		.picked = {PICK(v, 40), END_TWO(12), END_TWO(16), END_TWO(18), END_TWO(28), END_TWO(30)}, \
+		.flip = {FLIP_##v, SW_MSS_OF_4, 0x0402, 0x080a, 0x0103, 0x0300}, \
+		.limit = {LIMIT_##v, 0, 0, 0, 0, SW_WINDOW_SCALE_MAX}, \
+		.tail = TAIL(v, side, 40), .least = COUNTED_##v + 40}, \
+	[11 ... 15] = NEVER(v)}, NUMBERS(L4_##v), PICK_TAIL(v), JUDGED_BITS}
 
-#define FIXED_IPV4(client, server, client_port, server_port) \
-	ADDRESS_IPV4(client), ADDRESS_IPV4(server), TWO(IPV4, client_port), TWO(IPV4, server_port), TCP(IPV4, 34)
-#define FIXED_IPV6(client, server, client_port, server_port) \
-	ADDRESS_IPV6(client), ADDRESS_IPV6(server), TWO(IPV6, client_port), TWO(IPV6, server_port), TCP(IPV6, 54)
-#define ROWS_IPV4(side, fixed) { \
-	ROWS(PASS(fixed), PICK_IPV4, FLIP_IPV4, LIMIT_IPV4, SW_PLAIN_L4_IPV4, SW_IPV4_BYTES, 0, side), \
-	NUMBERS(SW_PLAIN_L4_IPV4), PICK_TAIL(IPV4(23), IPV4(16)), JUDGED_BITS}
-#define ROWS_IPV6(side, fixed) { \
-	ROWS(PASS(fixed), PICK_IPV6, FLIP_IPV6, LIMIT_IPV6, SW_PLAIN_L4_IPV6, 0, 1, side), \
-	NUMBERS(SW_PLAIN_L4_IPV6), PICK_TAIL(IPV6(20), IPV6(18)), JUDGED_BITS}
-#define PASS(...) __VA_ARGS__
 const struct sw_plain_rows sw_plain_rows[SW_SIDES][2] = {
-	{ROWS_IPV4(SW_OUTSIDE, PASS(FIXED_IPV4(26, 30, 34, 36))), ROWS_IPV6(SW_OUTSIDE, PASS(FIXED_IPV6(22, 38, 54, 56)))},
-	{ROWS_IPV4(SW_INSIDE, PASS(FIXED_IPV4(30, 26, 36, 34))), ROWS_IPV6(SW_INSIDE, PASS(FIXED_IPV6(38, 22, 56, 54)))},
+	{ROWS(IPV4, OUTSIDE), ROWS(IPV6, OUTSIDE)},
+	{ROWS(IPV4, INSIDE), ROWS(IPV6, INSIDE)},
 };
 /* clang-format on */

@@ -87,7 +87,7 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 			if (likely(frame[23] == SW_PROTO_TCP)) {
 				if (side == SW_OUTSIDE)
 					ask_for_source(&roots[SW_TRIE_IPV4], frame + 26);
-				if (unlikely(!sw_plain_look_tcp_ipv4(&ipv4, frame, bytes, p, &common)))
+				if (unlikely(!sw_plain_look_tcp(&ipv4, false, frame, bytes, p, &common)))
 					goto stray;
 				continue;
 			}
@@ -96,7 +96,7 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 			if (likely(frame[20] == SW_PROTO_TCP)) {
 				if (side == SW_OUTSIDE)
 					ask_for_source(&roots[SW_TRIE_IPV6], frame + 22);
-				if (unlikely(!sw_plain_look_tcp_ipv6(&ipv6, frame, bytes, p, &common)))
+				if (unlikely(!sw_plain_look_tcp(&ipv6, true, frame, bytes, p, &common)))
 					goto stray;
 				continue;
 			}

@@ -111,6 +111,7 @@ stray:
 		strays |= 1u << (at - b->mbufs);
 	}
 	struct seen s = {.common = common};
+	b->strays = strays;
 	if (unlikely(strays))
 		ask_complete_parser(b, strays, &s);
 	make_sets(b, &s);

@@ -20,6 +20,7 @@
 
 struct sw_admission_loops;
 struct sw_burst;
+struct sw_worker;
 struct sw_idle;
 struct sw_wire_heartbeat;
 struct rte_rcu_qsbr;
@@ -125,6 +126,13 @@ struct sw_challenge {
 };
 enum { SW_CHALLENGES = 1024, SW_REFUSED_LATELY = 1024 };
 
+/*
+ * Answers a set of SYNs with cookies, in their own frames. stages/challenge.c has the version for an instruction set,
+ * which the CPU must have; all write the same frames.
+ */
+typedef void (*sw_challenge_fn)(struct sw_worker *w, struct sw_burst *b, uint32_t set);
+sw_challenge_fn sw_challenge_for(enum sw_isa isa);
+
 struct sw_worker {
 	unsigned int id;
 	unsigned int lcore;
@@ -165,6 +173,7 @@ struct sw_worker {
 	uint32_t held_count, held_used, free_held;
 	uint32_t *challenge_keys;             /* [SW_CHALLENGES] of challenges.h; 0: free. Apart, since every SYN asks */
 	struct sw_challenge *challenges;      /* [SW_CHALLENGES] */
+	sw_challenge_fn challenge;            /* sw_challenge_for() */
 	uint32_t challenge_next;              /* where the sweep stands */
 	uint64_t rst_tat, adopt_tat;
 	uint32_t sweep;                       /* next established flow to look at for idleness */

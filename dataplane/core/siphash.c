@@ -89,16 +89,16 @@ enum sw_isa sw_isa_best(enum sw_isa cap)
 	return SW_ISA_SCALAR;
 }
 
-/* Asked of the CPU itself: not every compiler's __builtin_cpu_supports() knows the words. `bit`: of ECX. */
+/* Asked of the CPU itself: not every compiler's __builtin_cpu_supports() knows the words. `bits`: of ECX. */
 #ifdef __x86_64__
-static bool cpu_has(unsigned int leaf, unsigned int bit)
+static bool cpu_has(unsigned int leaf, unsigned int bits)
 {
 	unsigned int eax, ebx, ecx = 0, edx;
 
-	return __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx) && (ecx & bit) != 0;
+	return __get_cpuid_count(leaf, 0, &eax, &ebx, &ecx, &edx) && (ecx & bits) == bits;
 }
 #else
-#define cpu_has(leaf, bit) false
+#define cpu_has(leaf, bits) false
 #endif
 
 bool sw_isa_has_vaes(enum sw_isa isa)
@@ -109,6 +109,11 @@ bool sw_isa_has_vaes(enum sw_isa isa)
 bool sw_isa_has_vbmi(enum sw_isa isa)
 {
 	return isa == SW_ISA_AVX512 && cpu_has(7, bit_AVX512VBMI) && cpu_has(1, bit_MOVBE);
+}
+
+bool sw_isa_has_bytes(enum sw_isa isa)
+{
+	return isa == SW_ISA_AVX512 && cpu_has(7, bit_AVX512VBMI | bit_VAES | bit_AVX512VNNI);
 }
 
 const char *sw_isa_name(enum sw_isa isa)

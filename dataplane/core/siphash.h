@@ -33,6 +33,9 @@ bool sw_isa_has_vaes(enum sw_isa isa);
 /* Likewise: can this CPU permute bytes of whole vectors, and load numbers in network byte order? */
 bool sw_isa_has_vbmi(enum sw_isa isa);
 
+/* And bytes in any order, sums of them, and bits (VBMI, VNNI, BMI2), as all that have VAES had when this was written? */
+bool sw_isa_has_bytes(enum sw_isa isa);
+
 /* "scalar", "avx2" or "avx512". */
 const char *sw_isa_name(enum sw_isa isa);
 

@@ -4,40 +4,13 @@
  * bounded exception: a number of answers is remembered for a few seconds, to be repeated. Without that a client whose
  * last ACK was lost would wait for ever for a server that speaks first, since nobody is left to repeat the SYN-ACK.
  */
-#include "stage.h"
+#include "challenge_parts.h"
 
 #include <rte_branch_prediction.h>
 
 #include "../challenges.h"
 
 enum { WINDOW_MIN = 4096 };
-
-/* SYNs of one family in a row that ask for the same of servers that keep the same. */
-struct run {
-	struct sw_cookie_terms terms;
-	uint8_t layout;
-	uint8_t end; /* lane */
-};
-
-/* What their answers look like: that follows from the promise and from which options are granted, no more. */
-struct layout {
-	struct sw_promise promise;
-	struct sw_segment_form form;
-};
-
-/* Which options: SACK, timestamps, ECN, window scale; a bit each. */
-enum { KINDS = 16 };
-
-/* SYNs of one family on the way to their answers. */
-struct answers {
-	struct sw_cookie_lanes lanes;
-	uint8_t packets[SW_BURST]; /* which packet a lane is */
-	uint32_t room; /* bit i: there may be room to remember the answer to packet i */
-	unsigned int count, run_count, layout_count;
-	struct run runs[SW_BURST];
-	struct layout layouts[SW_BURST];
-	uint8_t latest[KINDS]; /* the last layout of each kind; what lies beyond layout_count is none */
-};
 
 /* Its address in a register of its own: compilers would compute it for each field anew. */
 static inline const struct sw_packet *packet_of(const struct sw_burst *b, size_t i)
@@ -108,8 +81,7 @@ static uint8_t layout_for(const struct sw_worker *w, struct answers *a, const st
 	return *latest;
 }
 
-static __attribute__((noinline)) struct run *begin_run(const struct sw_worker *w, struct answers *a,
-	const struct sw_packet *p, uint32_t slot)
+struct run *sw_answers_begin_run(const struct sw_worker *w, struct answers *a, const struct sw_packet *p, uint32_t slot)
 {
 	const struct sw_promise promise = *sw_promise_of(w, slot, p->is_ipv6);
 	const struct sw_cookie_options granted = grant(p, promise);
@@ -138,8 +110,7 @@ static inline __attribute__((always_inline)) uint32_t gather(struct sw_worker *w
 	struct run *run = NULL;
 
 	a->room = 0;
-	a->run_count = a->layout_count = 0;
-	memset(a->latest, SW_BURST, sizeof(a->latest));
+	sw_answers_begin(a);
 	for (; set; set &= set - 1) {
 		const size_t i = (size_t)__builtin_ctz(set);
 		const struct sw_packet *p = packet_of(b, i);
@@ -154,7 +125,7 @@ static inline __attribute__((always_inline)) uint32_t gather(struct sw_worker *w
 			asked = asks;
 			slot = b->slots[i];
 			begin = n;
-			run = begin_run(w, a, p, slot);
+			run = sw_answers_begin_run(w, a, p, slot);
 			word = run->terms.word;
 		}
 		const uint64_t tuple = sw_cookie_tuple(p);
@@ -208,14 +179,14 @@ static inline __attribute__((always_inline)) void write_answers(struct sw_burst 
 	for (const size_t end = run->end; lane < end; lane++) {
 		const size_t i = a->packets[lane];
 		write_answer(b->mbufs[i], packet_of(b, i), a->lanes.macs[lane], &terms, form, is_ipv6, timestamps);
-		b->verdicts[i] = SW_ANSWER;
 	}
 }
 
-/* A run, from `lane` on. What is known of it at compile time need not be looked at in the loop. */
-static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struct answers *a, size_t lane,
-	const struct run *run, const struct sw_segment_form *form, bool is_ipv6)
+/* What is known of a run at compile time need not be looked at in its loop. */
+void sw_answers_write_run(struct sw_burst *b, const struct answers *a, size_t lane, const struct run *run, bool is_ipv6)
 {
+	const struct sw_segment_form *form = &a->layouts[run->layout].form;
+
 	if (is_ipv6 && run->terms.timestamps)
 		write_answers(b, a, lane, run, form, true, true);
 	else if (is_ipv6)
@@ -226,15 +197,7 @@ static __attribute__((noinline)) void answer_run(struct sw_burst *b, const struc
 		write_answers(b, a, lane, run, form, false, false);
 }
 
-static void answer_all(struct sw_burst *b, const struct answers *a, bool is_ipv6)
-{
-	size_t lane = 0;
-
-	for (const struct run *run = a->runs; run < a->runs + a->run_count; lane = run->end, run++)
-		answer_run(b, a, lane, run, &a->layouts[run->layout].form, is_ipv6);
-}
-
-static void remember(struct sw_worker *w, const struct sw_burst *b, uint32_t room)
+void sw_answers_remember(struct sw_worker *w, const struct sw_burst *b, uint32_t room)
 {
 	const struct sw_challenge_secret secret = sw_challenge_secret(w);
 
@@ -246,18 +209,33 @@ static void remember(struct sw_worker *w, const struct sw_burst *b, uint32_t roo
 	}
 }
 
-void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
+static void challenge(struct sw_worker *w, struct sw_burst *b, uint32_t set)
 {
 	struct answers a;
-	uint32_t set = b->pending & b->syns;
 
-	b->pending &= ~set;
 	while (set) {
 		const bool is_ipv6 = b->packets[__builtin_ctz(set)].is_ipv6;
+		size_t lane = 0;
 		set = is_ipv6 ? gather_ipv6(w, b, set, &a) : gather_ipv4(w, b, set, &a);
 		sw_cookie_hash(&a.lanes, a.count, is_ipv6, w->keys->burst, &w->keys->current);
-		answer_all(b, &a, is_ipv6);
+		for (const struct run *run = a.runs; run < a.runs + a.run_count; lane = run->end, run++)
+			sw_answers_write_run(b, &a, lane, run, is_ipv6);
 		if (a.room)
-			remember(w, b, a.room);
+			sw_answers_remember(w, b, a.room);
 	}
+}
+
+sw_challenge_fn sw_challenge_for(enum sw_isa isa)
+{
+	return sw_isa_has_bytes(isa) ? sw_challenge_avx512 : challenge;
+}
+
+void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
+{
+	const uint32_t set = b->pending & b->syns;
+
+	if (set == 0)
+		return;
+	sw_decide_all(b, set, SW_ANSWER);
+	w->challenge(w, b, set);
 }

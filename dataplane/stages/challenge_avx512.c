@@ -4,8 +4,8 @@
  * each. What is moved is moved for one at a time, all of it at once: an answer's first 64 bytes are bytes of the SYN's
  * frame, of its stamp (what was reckoned for it) and of the form that all answers of its run have in common.
  *
- * SYNs of a burst are mostly alike; then it is one run. Frames of rare shapes (IPv4 options, extension headers) are
- * written by challenge.c.
+ * SYNs of a burst are mostly alike; then it is one run. Short runs and frames of rare shapes (IPv4 options, extension
+ * headers) are written by challenge.c.
  */
 #include "challenge_parts.h"
 
@@ -20,6 +20,7 @@
 enum {
 	LANES = 8,
 	ETHERNET_BYTES = 14,
+	STENCIL_MIN = 3,
 	COMPARED_FROM = sizeof(struct sw_packet) - 64, /* the views' last 64 bytes hold all that makes runs differ */
 };
 
@@ -453,13 +454,15 @@ static INLINE void make_stencil(struct stencil *s, const struct sw_segment_form 
 	s->bytes = sw_segment_frame_bytes(l3_offset, form->bytes);
 }
 
-static INLINE void write_one(const struct stencil *s, unsigned int j, __m512i stamps, const uint64_t *times,
-	struct rte_mbuf *m, bool is_ipv6, bool is_long, bool timestamps)
+/* Of IPv4 up to the ports, no more: the shortest SYN ends before 64 bytes. */
+static INLINE __m512i load_head(const uint8_t *at, bool is_ipv6)
 {
-	uint8_t *at = sw_frame_of(m) + s->offset;
-	/* Of IPv4 up to the ports, no more: the shortest SYN ends before 64 bytes. */
-	const __m512i head = is_ipv6 ? load(at) : _mm512_maskz_loadu_epi32(0x3ff, at);
+	return is_ipv6 ? load(at) : _mm512_maskz_loadu_epi32(0x3ff, at);
+}
 
+static INLINE void write_one(const struct stencil *s, unsigned int j, __m512i stamps, const uint64_t *times,
+	uint8_t *at, __m512i head, bool is_ipv6, bool is_long, bool timestamps)
+{
 	_mm512_storeu_si512(at, _mm512_mask2_permutex2var_epi8(head, s->head[j], s->head_moved, stamps));
 	if (is_ipv6)
 		_mm256_storeu_si256((__m256i *)(void *)(at + TAIL_IPV6_AT),
@@ -468,25 +471,41 @@ static INLINE void write_one(const struct stencil *s, unsigned int j, __m512i st
 		_mm_storeu_si128((__m128i *)(void *)(at + TAIL_IPV4_AT), _mm512_castsi512_si128(s->form_tail));
 	if (timestamps)
 		memcpy(at + (is_ipv6 ? SW_SEGMENT_IPV6_BYTES : SW_SEGMENT_IPV4_BYTES) + TSVAL_AT, times, sizeof(*times));
-	m->data_len = (uint16_t)s->bytes;
-	m->pkt_len = s->bytes;
+}
+
+/*
+ * `count` of one vector of stamps, from number j on. All are loaded before any is stored: where buffers lie whole pages
+ * apart, loads wait for stores to the same place of other pages.
+ */
+static INLINE void write_some(const struct stencil *s, const struct stamps *stamps, struct rte_mbuf *const *mbufs,
+	unsigned int lane, unsigned int j, const unsigned int count, bool is_ipv6, bool is_long, bool timestamps)
+{
+	const __m512i four = load(stamps->of[lane - j]);
+	uint8_t *at[STAMPS];
+	__m512i head[STAMPS];
+
+#pragma GCC unroll 4
+	for (unsigned int k = 0; k < count; k++) {
+		struct rte_mbuf *m = mbufs[lane + k];
+		at[k] = sw_frame_of(m) + s->offset;
+		head[k] = load_head(at[k], is_ipv6);
+		m->data_len = (uint16_t)s->bytes;
+		m->pkt_len = s->bytes;
+	}
+#pragma GCC unroll 4
+	for (unsigned int k = 0; k < count; k++)
+		write_one(s, j + k, four, &stamps->times[lane + k], at[k], head[k], is_ipv6, is_long, timestamps);
 }
 
 static INLINE void write_lanes(const struct stencil *s, const struct stamps *stamps, struct rte_mbuf *const *mbufs,
 	unsigned int lane, unsigned int end, bool is_ipv6, bool is_long, bool timestamps)
 {
-	while (lane < end) {
-		if (lane % STAMPS == 0 && end - lane >= STAMPS) {
-			const __m512i four = load(stamps->of[lane]);
-#pragma GCC unroll 4
-			for (unsigned int j = 0; j < STAMPS; j++, lane++)
-				write_one(s, j, four, &stamps->times[lane], mbufs[lane], is_ipv6, is_long, timestamps);
-		} else {
-			const __m512i four = load(stamps->of[lane / STAMPS * STAMPS]);
-			write_one(s, lane % STAMPS, four, &stamps->times[lane], mbufs[lane], is_ipv6, is_long, timestamps);
-			lane++;
-		}
-	}
+	for (; lane < end && lane % STAMPS; lane++)
+		write_some(s, stamps, mbufs, lane, lane % STAMPS, 1, is_ipv6, is_long, timestamps);
+	for (; lane + STAMPS <= end; lane += STAMPS)
+		write_some(s, stamps, mbufs, lane, 0, STAMPS, is_ipv6, is_long, timestamps);
+	for (; lane < end; lane++)
+		write_some(s, stamps, mbufs, lane, lane % STAMPS, 1, is_ipv6, is_long, timestamps);
 }
 
 /* What is rare: tags, in front of which the MAC addresses are exchanged, and flags of what was received. */
@@ -537,10 +556,11 @@ static __attribute__((noinline)) TARGET void write_ipv6(const struct sw_burst *b
 		write_run(b, c, a, lane, run, true, false);
 }
 
-/* Nothing between the IP header's 20 or 40 bytes and TCP. */
-static inline bool is_plain(const struct sw_packet *p)
+/* Enough of them to be worth a stencil, and nothing between the IP header's 20 or 40 bytes and TCP. */
+static inline bool is_plain(const struct sw_packet *p, unsigned int count)
 {
-	return p->l4_offset == p->l3_offset + (p->is_ipv6 ? SW_SEGMENT_IPV6_BYTES : SW_SEGMENT_IPV4_BYTES);
+	return count >= STENCIL_MIN &&
+		p->l4_offset == p->l3_offset + (p->is_ipv6 ? SW_SEGMENT_IPV6_BYTES : SW_SEGMENT_IPV4_BYTES);
 }
 
 static TARGET void write_odd(struct sw_burst *b, const struct chosen *c, struct answers *a, unsigned int lane,
@@ -556,7 +576,7 @@ static TARGET void write_answers(struct sw_burst *b, const struct chosen *c, str
 	unsigned int lane = 0;
 
 	for (const struct run *run = a->runs; run < a->runs + a->run_count; lane = run->end, run++) {
-		if (unlikely(!is_plain(&b->packets[packet_in(c->set, lane)])))
+		if (unlikely(!is_plain(&b->packets[packet_in(c->set, lane)], run->end - lane)))
 			write_odd(b, c, a, lane, run);
 		else if (c->is_ipv6)
 			write_ipv6(b, c, a, lane, run);

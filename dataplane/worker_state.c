@@ -19,7 +19,7 @@
 #include "admission.h"
 #include "idle.h"
 #include "memory.h"
-#include "stages/stage.h"
+#include "stages/challenge_parts.h"
 
 /* ---- memory: one private mapping per worker, carved up ----------------------------------------------------------- */
 
@@ -52,6 +52,7 @@ static struct sw_worker *place(struct arena *a, const struct sw_boot *boot, uint
 	to->held = carve(a, held * sizeof(*to->held));
 	to->challenge_keys = carve(a, SW_CHALLENGES * sizeof(*to->challenge_keys));
 	to->challenges = carve(a, SW_CHALLENGES * sizeof(*to->challenges));
+	to->answer_memos = carve(a, 2 * sizeof(*to->answer_memos));
 	uint64_t mask;
 	const size_t limiter =
 		sw_limiter_bytes(sw_per_worker(boot->limiter_entries, boot->workers), &mask);

@@ -68,7 +68,7 @@ static void make_layout(const struct sw_worker *w, struct layout *l,
 }
 
 /* The latest of its kind, if it will do, or a new one. */
-static uint8_t layout_for(const struct sw_worker *w, struct answers *a, const struct sw_cookie_options *granted,
+static const struct sw_segment_form *layout_for(const struct sw_worker *w, struct answers *a, const struct sw_cookie_options *granted,
 	struct sw_promise promise, bool is_ipv6)
 {
 	uint8_t *latest = &a->latest[granted->sack | granted->timestamps << 1 | granted->ecn << 2 |
@@ -78,17 +78,38 @@ static uint8_t layout_for(const struct sw_worker *w, struct answers *a, const st
 		*latest = (uint8_t)a->layout_count++;
 		make_layout(w, &a->layouts[*latest], granted, promise, is_ipv6);
 	}
-	return *latest;
+	return &a->layouts[*latest].form;
 }
 
-struct run *sw_answers_begin_run(const struct sw_worker *w, struct answers *a, const struct sw_packet *p, uint32_t slot)
+static void begin_new_run(const struct sw_worker *w, struct answers *a, struct run *run, const struct sw_packet *p,
+	struct sw_promise promise)
 {
-	const struct sw_promise promise = *sw_promise_of(w, slot, p->is_ipv6);
 	const struct sw_cookie_options granted = grant(p, promise);
-	struct run *run = &a->runs[a->run_count++];
 
 	sw_cookie_terms_make(&run->terms, &granted, p->is_ipv6, w->keys->epoch);
-	run->layout = layout_for(w, a, &granted, promise, p->is_ipv6);
+	run->form = layout_for(w, a, &granted, promise, p->is_ipv6);
+}
+
+struct run *sw_answers_begin_run(struct sw_worker *w, struct answers *a, const struct sw_packet *p, uint32_t slot)
+{
+	const struct sw_promise *promise = sw_promise_of(w, slot, p->is_ipv6);
+	struct sw_answer_memo *memo = &w->answer_memos[p->is_ipv6];
+	struct run *run = &a->runs[a->run_count++];
+	uint64_t key[3] = {0, (uint64_t)w->keys->epoch << 32 | asked_by(p), 1ull << 32 | w->policy->held_bytes_per_flow};
+
+	_Static_assert(sizeof(*promise) == sizeof(key[0]), "all of it");
+	memcpy(&key[0], promise, sizeof(key[0]));
+	if (likely(((key[0] ^ memo->key[0]) | (key[1] ^ memo->key[1]) | (key[2] ^ memo->key[2])) == 0)) {
+		run->terms = memo->terms;
+		run->form = &memo->form;
+		return run;
+	}
+	begin_new_run(w, a, run, p, *promise);
+	if (a->run_count == 1) { /* the others of the burst would find it changed */
+		memcpy(memo->key, key, sizeof(key));
+		memo->terms = run->terms;
+		memo->form = *run->form;
+	}
 	return run;
 }
 
@@ -185,7 +206,7 @@ static inline __attribute__((always_inline)) void write_answers(struct sw_burst 
 /* What is known of a run at compile time need not be looked at in its loop. */
 void sw_answers_write_run(struct sw_burst *b, const struct answers *a, size_t lane, const struct run *run, bool is_ipv6)
 {
-	const struct sw_segment_form *form = &a->layouts[run->layout].form;
+	const struct sw_segment_form *form = run->form;
 
 	if (is_ipv6 && run->terms.timestamps)
 		write_answers(b, a, lane, run, form, true, true);

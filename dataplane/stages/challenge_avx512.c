@@ -521,7 +521,7 @@ static TARGET void write_rare(const struct stencil *s, struct rte_mbuf *const *m
 static INLINE void write_run(const struct sw_burst *b, const struct chosen *c, const struct answers *a, unsigned int lane,
 	const struct run *run, bool is_ipv6, bool timestamps)
 {
-	const struct sw_segment_form *form = &a->layouts[run->layout].form;
+	const struct sw_segment_form *form = run->form;
 	const struct common common = common_of(run, form);
 	const uint64_t flags = b->ol_flags & SW_FRAME_FLAGS;
 	struct stencil stencil;

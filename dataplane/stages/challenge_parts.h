@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What challenge.c and its version in vectors, challenge_avx512.c, share. Nobody else includes this. */
+/* What challenge.c and its version in vectors, challenge_avx512.c, share; worker_state.c makes room for the memos. */
 #ifndef SW_CHALLENGE_PARTS_H
 #define SW_CHALLENGE_PARTS_H
 
@@ -8,8 +8,18 @@
 /* SYNs of one family in a row that ask for the same of servers that keep the same. */
 struct run {
 	struct sw_cookie_terms terms;
-	uint8_t layout;
+	const struct sw_segment_form *form; /* of its layout, or of the memo */
 	uint8_t end; /* lane */
+};
+
+/*
+ * What the first run of the last burst was answered with, for the next: under a flood all bursts begin alike. One for
+ * each family. It only saves work: all follows from the key.
+ */
+struct sw_answer_memo {
+	uint64_t key[3]; /* the promise; what is asked and the epoch; held bytes, and 1 for known */
+	struct sw_cookie_terms terms;
+	struct sw_segment_form form;
 };
 
 /* What their answers look like: that follows from the promise and from which options are granted, no more. */
@@ -40,7 +50,7 @@ static inline void sw_answers_begin(struct answers *a)
 }
 
 /* The run that begins with `p`, a SYN to the service of `slot`; its end is the caller's to say. */
-__attribute__((noinline)) struct run *sw_answers_begin_run(const struct sw_worker *w, struct answers *a,
+__attribute__((noinline)) struct run *sw_answers_begin_run(struct sw_worker *w, struct answers *a,
 	const struct sw_packet *p, uint32_t slot);
 
 /* A run, from `lane` on, whose MACs and `packets` are known; frames of all shapes. */

@@ -24,7 +24,7 @@
 uint32_t sw_flow_make(struct sw_worker *w, const struct sw_burst *b, unsigned int i, enum sw_flow_list list);
 /*
  * Packets before packet i in its burst have opened or ended flows since all were looked up: looks again. A source whose
- * flow is gone is looked up as well, which stage 4 does not do while a flow remembers the answer.
+ * flow is gone is looked up as well, which stage 6 does not do while a flow remembers the answer.
  */
 void sw_flow_look_again(struct sw_worker *w, struct sw_burst *b, unsigned int i);
 /* Gives back everything it holds, and the flow itself. */

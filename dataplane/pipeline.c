@@ -26,6 +26,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->side = side;
 	b->pending = sw_burst_all(b);
 	b->syns = b->proven = 0;
+	b->elsewhere = b->known = b->stale = 0;
 	b->admissions.prepared = b->admissions.grouped = 0;
 	b->admissions.run_count = 0;
 	memset(b->verdicts, 0, sizeof(b->verdicts));
@@ -51,12 +52,13 @@ void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned in
 	sw_stage_classify(w, &b, handed_over);
 	sw_lookup_ask(w, &b);
 	sw_sources_of_syns(w, &b);
+	sw_lookup_guess(w, &b);
+	sw_stage_limit(w, &b);
+	sw_stage_challenge(w, &b);
 	sw_stage_lookup(w, &b);
 	sw_stage_source(w, &b);
 	sw_stage_translate(w, &b);
 	sw_stage_verify(w, &b);
-	sw_stage_limit(w, &b);
-	sw_stage_challenge(w, &b);
 	sw_stage_transmit(w, &b);
 }
 
@@ -89,6 +91,7 @@ void sw_pipeline_end(struct sw_worker *w)
 	struct sw_worker_counters *c = w->counters;
 
 	sw_transmit_flush(w);
+	sw_sources_count_denied(w);
 	const uint64_t version = atomic_load_explicit(&c->version, memory_order_relaxed);
 	atomic_store_explicit(&c->version, version + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release); /* pairs with sw_read_worker(): odd is seen before what follows */

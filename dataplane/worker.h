@@ -160,6 +160,7 @@ struct sw_worker {
 	uint32_t proxied_flows;
 	struct sw_limiter_table limiter;
 	const struct sw_admission_loops *admission; /* sw_admission_loops_for() */
+	sw_flow_hash_burst_fn flow_hash_burst;      /* sw_flow_hash_burst_for() */
 	struct sw_source_record *records;     /* in the region */
 	struct sw_source_record nobody;       /* what is counted here is lost: of sources that have none */
 	uint32_t *free_records;               /* stack of free indices */
@@ -189,6 +190,8 @@ struct sw_worker {
 	struct sw_worker_counters *counters;
 	struct sw_counters *services;         /* [services_max] */
 	uint64_t *entries;                    /* [entries_max] */
+	uint32_t denied[SW_BURST];            /* of these, some that are to move by one; sw_sources_count_denied() */
+	unsigned int denied_count;
 	struct sw_group_counters *groups;     /* [groups_max] */
 
 	/* Of the current burst. */

@@ -150,6 +150,7 @@ static void init_tables(struct sw_box *box, struct sw_worker *w)
 	derive_limiter_keys(&w->limiter, box->secrets);
 	w->admission = sw_admission_loops_for(box->isa);
 	w->challenge = sw_challenge_for(box->isa);
+	w->flow_hash_burst = sw_flow_hash_burst_for(box->isa);
 
 	w->records = sw_region_sources_rw(box->shared.region, w->id);
 	sw_populate(w->records, box->shared.region->source_stride);

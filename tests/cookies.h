@@ -38,4 +38,16 @@ static inline void make_cookies(const struct sw_cookie_keys *keys, const struct 
 	}
 }
 
+/* sw_cookie_verify_burst() for packets of any families. */
+static inline struct sw_cookie_verdicts verify_cookies(const struct sw_cookie_keys *keys, const struct sw_packet *acks,
+	uint32_t set)
+{
+	uint32_t ipv6 = 0;
+
+	for (unsigned int i = 0; i < SW_BURST; i++)
+		if (set >> i & 1)
+			ipv6 |= (uint32_t)acks[i].is_ipv6 << i;
+	return sw_cookie_verify_burst(keys, acks, set, ipv6);
+}
+
 #endif

@@ -17,6 +17,7 @@
 #include <wmmintrin.h>
 
 #include "../packet.h"
+#include "siphash.h"
 
 enum {
 	SW_FLOW_ROUNDS_BETWEEN = 4,
@@ -55,5 +56,20 @@ static inline uint64_t sw_flow_hash(const struct sw_flow_key *key, const struct 
 	x = _mm_xor_si128(sw_flow_rounds(key, x, between, SW_FLOW_ROUNDS_BETWEEN), rest);
 	return (uint64_t)_mm_cvtsi128_si64(sw_flow_rounds(key, x, last, SW_FLOW_ROUNDS_LAST));
 }
+
+/*
+ * hashes[i] becomes the hash of packets[i] for each bit i of `set`. What stands beside them in the same group of four,
+ * packets 4n to 4n + 3, may be read too, and its hash means nothing.
+ */
+typedef void (*sw_flow_hash_burst_fn)(const struct sw_flow_key *key, const struct sw_packet packets[SW_BURST],
+	uint32_t set, uint64_t hashes[SW_BURST]);
+
+/* The version for an instruction set, which the CPU must have. All give the same bits. */
+sw_flow_hash_burst_fn sw_flow_hash_burst_for(enum sw_isa isa);
+
+void sw_flow_hash_burst_aes(const struct sw_flow_key *key, const struct sw_packet packets[SW_BURST], uint32_t set,
+	uint64_t hashes[SW_BURST]);
+void sw_flow_hash_burst_vaes(const struct sw_flow_key *key, const struct sw_packet packets[SW_BURST], uint32_t set,
+	uint64_t hashes[SW_BURST]);
 
 #endif

@@ -14,7 +14,7 @@
 #ifndef SW_CORE_FLOW_TABLE_H
 #define SW_CORE_FLOW_TABLE_H
 
-#include <emmintrin.h>
+#include <tmmintrin.h>
 #include <stddef.h>
 
 #include "../api/policy_snapshot.h"
@@ -158,11 +158,13 @@ static inline unsigned int sw_flow_ways_with(const struct sw_flow_bucket *b, uin
 }
 
 /* A flow in `b` that may have this hash, by its tag alone: before its line is touched. */
-static inline bool sw_flow_guess(const struct sw_flow_bucket *b, uint64_t hash, uint32_t *index)
+static inline bool sw_flow_guess(const struct sw_flow_bucket *b, const uint64_t *hash, uint32_t *index)
 {
+	/* sw_flow_tag() in every lane. */
+	const __m128i low = _mm_loadl_epi64((const __m128i *)(const void *)hash);
+	const __m128i tag = _mm_or_si128(_mm_shuffle_epi8(low, _mm_set1_epi16(0x0706)), _mm_set1_epi16(1));
 	const __m128i tags = _mm_load_si128((const __m128i *)(const void *)b->tags);
-	const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)sw_flow_tag(hash)));
-	const unsigned int bytes = (unsigned int)_mm_movemask_epi8(equal); /* two bits a way */
+	const unsigned int bytes = (unsigned int)_mm_movemask_epi8(_mm_cmpeq_epi16(tags, tag)); /* two bits a way */
 
 	if (bytes == 0)
 		return false;

@@ -30,38 +30,55 @@ static inline uint64_t key_at(struct sw_trie_addresses addresses, unsigned int l
 	return __builtin_bswap64(bits) << (depth - from * 8);
 }
 
-/* sw_trie_step() for all lanes. Those that go on move up to the front. */
-static inline void step_lanes(const struct sw_prefix_trie *trie, struct walk *w, struct sw_trie_addresses addresses,
+/* sw_trie_step() for one lane. True: it goes on, at what its value names. */
+static inline bool step(const struct sw_prefix_trie *trie, struct walk *w, unsigned int lane, uint64_t key,
+    uint32_t *value)
+{
+	const struct sw_trie_node *node = &trie->nodes[*value & ~SW_TRIE_NODE];
+
+	if (node->child_base & SW_TRIE_SINGLE) {
+		*value = sw_trie_single(node, key);
+		return false;
+	}
+	const unsigned int shift = (unsigned int)(~key >> 58);
+	const uint64_t children = node->children << shift;
+	if (children >> 63) {
+		*value = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
+		sw_prefetch(&trie->nodes[*value & ~SW_TRIE_NODE]);
+		return true;
+	}
+	const unsigned int run = (unsigned int)__builtin_popcountll(node->runs << shift) - 1;
+	if (!(node->child_base & SW_TRIE_OUTSIDE)) {
+		*value = node->values[run];
+		return false;
+	}
+	*value = node->values[0] + run;
+	sw_prefetch(&trie->leaves[*value]);
+	w->late[w->late_count++] = (uint8_t)lane;
+	return false;
+}
+
+/* The first step, which for most is the last. */
+static inline void begin(const struct sw_prefix_trie *trie, struct walk *w, struct sw_trie_addresses addresses,
+    uint32_t set, uint32_t *values, unsigned int depth)
+{
+	for (; set; set &= set - 1) {
+		const unsigned int lane = (unsigned int)__builtin_ctz(set);
+		if (step(trie, w, lane, key_at(addresses, lane, depth), &values[lane]))
+			w->lanes[w->count++] = (uint8_t)lane;
+	}
+}
+
+/* The same for those that are on their way. Those that go on move up to the front. */
+static inline void go_on(const struct sw_prefix_trie *trie, struct walk *w, struct sw_trie_addresses addresses,
     uint32_t *values, unsigned int depth)
 {
-	const struct sw_trie_node *nodes = trie->nodes;
 	unsigned int left = 0;
 
 	for (unsigned int k = 0; k < w->count; k++) {
 		const uint8_t lane = w->lanes[k];
-		const struct sw_trie_node *node = &nodes[values[lane] & ~SW_TRIE_NODE];
-		const uint64_t key = key_at(addresses, lane, depth);
-		if (node->child_base & SW_TRIE_SINGLE) {
-			values[lane] = sw_trie_single(node, key);
-			continue;
-		}
-		const unsigned int shift = (unsigned int)(~key >> 58);
-		const uint64_t children = node->children << shift;
-		if (children >> 63) {
-			const uint32_t child = node->child_base + (uint32_t)__builtin_popcountll(children) - 1;
-			values[lane] = child;
-			sw_prefetch(&nodes[child & ~SW_TRIE_NODE]);
+		if (step(trie, w, lane, key_at(addresses, lane, depth), &values[lane]))
 			w->lanes[left++] = lane;
-			continue;
-		}
-		const unsigned int run = (unsigned int)__builtin_popcountll(node->runs << shift) - 1;
-		if (!(node->child_base & SW_TRIE_OUTSIDE)) {
-			values[lane] = node->values[run];
-			continue;
-		}
-		values[lane] = node->values[0] + run;
-		sw_prefetch(&trie->leaves[values[lane]]);
-		w->late[w->late_count++] = lane;
 	}
 	w->count = left;
 }
@@ -70,18 +87,15 @@ void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family,
     uint32_t set, uint32_t *values)
 {
 	unsigned int depth = trie->roots[family].bits + (family == SW_TRIE_IPV4 ? SW_IPV4_MAPPED_BITS : 0);
+	const struct sw_prefix_trie t = *trie; /* a copy: nothing that is written here could change it */
 	struct walk w;
 
 	w.count = w.late_count = 0;
-	for (; set; set &= set - 1) {
-		const uint8_t lane = (uint8_t)__builtin_ctz(set);
-		sw_prefetch(&trie->nodes[values[lane] & ~SW_TRIE_NODE]);
-		w.lanes[w.count++] = lane;
-	}
-	for (; w.count; depth += SW_TRIE_STRIDE)
-		step_lanes(trie, &w, addresses, values, depth);
+	begin(&t, &w, addresses, set, values, depth);
+	while (w.count)
+		go_on(&t, &w, addresses, values, depth += SW_TRIE_STRIDE);
 	for (unsigned int k = 0; k < w.late_count; k++)
-		values[w.late[k]] = trie->leaves[values[w.late[k]]];
+		values[w.late[k]] = t.leaves[values[w.late[k]]];
 }
 
 /* Most addresses are in no list, so what each pays for is its slot of the root alone. */
@@ -105,6 +119,7 @@ static void lookup_lanes(const struct sw_prefix_trie *trie, const struct sw_addr
 		copies[i] = *addresses[i];
 		on_their_way[ipv4 >> i & 1 ? SW_TRIE_IPV4 : SW_TRIE_IPV6] |= 1u << i;
 	}
+	sw_prefix_trie_ask(trie, on_their_way[0] | on_their_way[1], values);
 	for (unsigned int family = 0; family < 2; family++)
 		if (on_their_way[family])
 			sw_prefix_trie_walk(trie, family, (struct sw_trie_addresses){copies, sizeof(copies[0])},

@@ -27,6 +27,7 @@
 
 #include "../api/policy_snapshot.h"
 #include "prefetch.h"
+#include "runs.h"
 
 #define SW_TRIE_NODE    0x80000000u
 #define SW_TRIE_OUTSIDE 0x80000000u /* in child_base: the node has more runs than values[] */
@@ -152,8 +153,8 @@ static inline void sw_prefix_trie_ask(const struct sw_prefix_trie *trie, uint32_
 
 /*
  * From the root to values, for addresses of one family: bit i of `set` is that of address i and of values[i], which is
- * a node, as the root said, and becomes the value. All walk in step, and each node is prefetched a step before, so that
- * the misses of a burst overlap.
+ * a node, as the root said and sw_prefix_trie_ask() has asked for, and becomes the value. All walk in step, and each
+ * node is prefetched a step before, so that the misses of a burst overlap.
  */
 void sw_prefix_trie_walk(const struct sw_prefix_trie *trie, unsigned int family, struct sw_trie_addresses addresses,
     uint32_t set, uint32_t *values);

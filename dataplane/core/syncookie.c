@@ -5,27 +5,9 @@
  *   ISN    |  MAC 23..0 (24)   | MSS (3) | scale (3) | S | E |
  *   TSval  |  MAC 49..24 (26)            | scale (4) | C | 0 |
  */
-#include "syncookie.h"
+#include "syncookie_layout.h"
 
 #include <emmintrin.h>
-
-enum {
-	ISN_MSS_SHIFT = 5,
-	ISN_SCALE_SHIFT = 2,
-	ISN_SACK = 0x02,
-	ISN_EPOCH = 0x01,
-	ISN_OPTIONS = 0xfe,        /* the low byte without the epoch bit */
-	TSVAL_SCALE_SHIFT = 2,
-	TSVAL_ECN = 0x02,
-	TSVAL_OPTIONS = 0x3f,
-	SCALE_NONE = 15,           /* exact scales are 0 to 14 (RFC 7323, 2.3) */
-	TIMESTAMP_BYTE_USED = 0x80,
-	DOMAIN_IPV4 = 4,
-	DOMAIN_IPV6 = 6,
-	OPTION_BYTE_SHIFT = 32,    /* in the last word under the MAC */
-	TIMESTAMP_BYTE_SHIFT = 40,
-	DOMAIN_SHIFT = 48,
-};
 
 /*
  *  536  RFC 9293, 3.7.1: what every IPv4 host takes        1220  the same for IPv6
@@ -112,9 +94,6 @@ struct echoes {
 	unsigned int count;
 };
 
-#define ISN_MAC ((1ull << SW_COOKIE_TSVAL_MAC_FROM) - 1)
-#define TSVAL_MAC ((1ull << 50) - 1 - ISN_MAC)
-
 /* The client's ISN and what it echoes, from an ACK that carries its first byte (RFC 9293, 3.5). */
 static inline void add_echo(struct echoes *e, unsigned int lane, const struct sw_packet *p, bool is_ipv6)
 {
@@ -191,20 +170,23 @@ static void verify_previous(const struct sw_cookie_keys *keys, const struct sw_p
 }
 
 struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *packets,
-	uint32_t set)
+	uint32_t set, uint32_t ipv6)
 {
 	struct sw_cookie_verdicts verdicts = {0, 0};
-	uint32_t ipv6 = 0, previous = 0;
+	uint32_t previous = 0;
 
+#ifdef __x86_64__
+	if (keys->burst == sw_siphash_burst_avx512)
+		return sw_cookie_verify_avx512(keys, packets, set, ipv6);
+#endif
 	/* Sorted without a branch: who forges cookies draws their parity. */
 	for (uint32_t todo = set; todo; todo &= todo - 1) {
 		const size_t i = (size_t)__builtin_ctz(todo);
 
-		ipv6 |= (uint32_t)packets[i].is_ipv6 << i;
 		previous |= (((packets[i].ack - 1) ^ keys->epoch) & ISN_EPOCH) << i;
 	}
 	for (unsigned int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
-		const uint32_t family = is_ipv6 ? ipv6 : set & ~ipv6;
+		const uint32_t family = set & (is_ipv6 ? ipv6 : ~ipv6);
 
 		if (family & ~previous)
 			verify_current(keys, packets, family & ~previous, is_ipv6, &verdicts);

@@ -168,12 +168,12 @@ static inline uint32_t sw_cookie_tsval(uint64_t mac, const struct sw_cookie_term
 }
 
 /*
- * Checks the ACKs packets[i] for each bit i of `set`: the client's ISN is SEQ - 1, the cookie ACK - 1 and TSecr. In a
+ * Checks the ACKs packets[i] for each bit i of `set`, IPv6 those in `ipv6`, too: the client's ISN is SEQ - 1, the cookie ACK - 1 and TSecr. In a
  * time that does not depend on where the numbers differ. Cost: one SipHash each, one more for those that fail with the
  * parity of the current epoch.
  */
 struct sw_cookie_verdicts sw_cookie_verify_burst(const struct sw_cookie_keys *keys, const struct sw_packet *packets,
-	uint32_t set);
+	uint32_t set, uint32_t ipv6);
 
 /* What the cookie that an ACK echoes says, true only if it is valid. */
 void sw_cookie_decode(const struct sw_packet *ack, struct sw_cookie_options *options);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 8: SYNs that the limits admitted are answered with a cookie, in their own frame. No state is made, with one
+ * Stage 4: SYNs that the limits admitted are answered with a cookie, in their own frame. No state is made, with one
  * bounded exception: a number of answers is remembered for a few seconds, to be repeated. Without that a client whose
  * last ACK was lost would wait for ever for a server that speaks first, since nobody is left to repeat the SYN-ACK.
  */

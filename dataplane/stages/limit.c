@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 7: SYNs from outside. What is quiet passes; what is armed goes through the limits, and what they admit stays
+ * Stage 3: SYNs from outside. What is quiet passes; what is armed goes through the limits, and what they admit stays
  * pending for the challenge.
  */
 #include "stage.h"

@@ -9,6 +9,7 @@
 
 struct seen {
 	uint32_t odd; /* neither TCP nor SW_PACKET_OTHER */
+	uint32_t fragments;
 	struct sw_plain_common common; /* of all but SW_PACKET_OTHER */
 };
 
@@ -23,28 +24,41 @@ static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct 
 			b->others |= 1u << i;
 			continue;
 		}
+		s->fragments |= (uint32_t)p->is_fragment << i;
 		s->odd |= (uint32_t)(p->kind != SW_PACKET_TCP) << i;
 		s->common.any = _mm512_or_si512(s->common.any, _mm512_loadu_si512(p));
 		s->common.all = _mm512_and_si512(s->common.all, _mm512_loadu_si512(p));
 	}
 }
 
-/* Of any packets. */
-static uint32_t find_syns(const struct sw_burst *b)
-{
-	uint8_t flags[SW_BURST];
-
-	for (unsigned int i = 0; i < SW_BURST; i++)
-		flags[i] = b->packets[i].tcp_flags;
-	return first_syns(flags);
-}
-
 /* What is to be known of all views: have they these bits in common? */
 static const union {
 	struct sw_packet view;
 	uint8_t bytes[64];
-} telling = {{.server = {{[0 ... 15] = 0xff}}, .server_port = 0xffff, .tcp_flags = SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST}};
+} telling = {{.server = {{[0 ... 15] = 0xff}}, .server_port = 0xffff, .tcp_flags = SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST | SW_TCP_FIN}};
 enum { TELLING_FLAGS = offsetof(struct sw_packet, tcp_flags) };
+
+static void sort_each(struct sw_burst *b, uint32_t fragments)
+{
+	uint8_t flags[SW_BURST];
+
+	for (unsigned int i = 0; i < SW_BURST; i++) /* of any packets: sets say which count */
+		flags[i] = b->packets[i].tcp_flags;
+	sort_by_flags(b, flags, fragments);
+}
+
+/* Where the flags of one say those of all. */
+static inline void sort_alike(struct sw_burst *b, uint32_t fragments)
+{
+	const struct sw_packet *first = &b->packets[__builtin_ctz(b->tcp)];
+
+	if (sw_handshake_of(first) == SW_TCP_SYN && b->side == SW_OUTSIDE)
+		b->syns = b->tcp;
+	else if (sw_handshake_of(first) == SW_TCP_ACK)
+		b->acks = b->tcp & ~fragments;
+	if (first->tcp_flags & SW_TCP_FIN)
+		b->fins = b->tcp;
+}
 
 static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, const struct seen *s)
 {
@@ -54,13 +68,13 @@ static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, const struct see
 
 	b->tcp = tcp;
 	b->one_server = (differing & ~(1ull << TELLING_FLAGS)) == 0;
-	b->syns = 0;
-	if (tcp == 0 || b->side != SW_OUTSIDE)
+	b->syns = b->acks = b->fins = 0;
+	if (tcp == 0)
 		return;
 	if (unlikely(differing >> TELLING_FLAGS & 1))
-		b->syns = find_syns(b) & tcp;
-	else if (sw_handshake_of(&b->packets[__builtin_ctz(tcp)]) == SW_TCP_SYN)
-		b->syns = tcp;
+		sort_each(b, s->fragments);
+	else
+		sort_alike(b, s->fragments);
 }
 
 static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker *w, struct sw_burst *b,

@@ -32,16 +32,26 @@ static inline __m128i load_half(const uint8_t bytes[SW_BURST], unsigned int half
 	return _mm_loadu_si128((const __m128i *)(const void *)bytes + half);
 }
 
-static inline uint32_t first_syns(const uint8_t flags[SW_BURST])
+/* The set of those that have of `which` flags these. */
+static inline uint32_t find_flags(const uint8_t flags[SW_BURST], uint8_t which, uint8_t these)
 {
 	uint32_t set = 0;
 
 	for (unsigned int half = 0; half < 2; half++) {
-		const __m128i handshake = _mm_and_si128(load_half(flags, half),
-			_mm_set1_epi8(SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST));
-		set |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(handshake, _mm_set1_epi8(SW_TCP_SYN))) << 16 * half;
+		const __m128i masked = _mm_and_si128(load_half(flags, half), _mm_set1_epi8((char)which));
+		set |= (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(masked, _mm_set1_epi8((char)these))) << 16 * half;
 	}
 	return set;
+}
+
+/* What the flags of b->tcp make of the burst; `fragments` may be more. */
+static inline void sort_by_flags(struct sw_burst *b, const uint8_t flags[SW_BURST], uint32_t fragments)
+{
+	const uint8_t handshake = SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST;
+
+	b->syns = b->side == SW_OUTSIDE ? b->tcp & find_flags(flags, handshake, SW_TCP_SYN) : 0;
+	b->acks = b->tcp & ~fragments & find_flags(flags, handshake, SW_TCP_ACK);
+	b->fins = b->tcp & find_flags(flags, SW_TCP_FIN, SW_TCP_FIN);
 }
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 4: what the policy says about the source of a packet from outside. SYNs, which have no flow, come before stage 3.
+ * Stage 6: what the policy says about the source of a packet from outside. SYNs, which have no flow, come before stage 3.
  * A flow remembers the answer until the policy or the blocks change, so that packets of established connections skip this.
  */
 #include "stage.h"
@@ -14,19 +14,6 @@
 static uint8_t handshake_of(const struct sw_burst *b, unsigned int i)
 {
 	return b->packets[i].tcp_flags & (SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST);
-}
-
-/* Those of known flows that do not have their answer yet. What is denied or allowed is counted by packet. */
-static uint32_t find_unanswered(const struct sw_worker *w, const struct sw_burst *b, uint32_t known)
-{
-	const uint32_t stamp = sw_source_stamp(w);
-	uint32_t unanswered = 0;
-
-	for (unsigned int i; sw_next(&known, &i);) {
-		const struct sw_flow *f = &w->flows.flows[b->flows[i]];
-		unanswered |= (uint32_t)(f->checked != stamp || f->flags & (SW_FLOW_DENIED | SW_FLOW_ALLOWED)) << i;
-	}
-	return unanswered;
 }
 
 static void refuse(struct sw_worker *w, struct sw_burst *b, unsigned int i, enum sw_drop_reason reason)
@@ -75,21 +62,21 @@ static void decide(struct sw_worker *w, struct sw_burst *b, unsigned int i, cons
 	}
 }
 
-/* What the trie's root says of `packets`, in b->classes. The parser has asked for the slots. */
-static inline uint32_t read_root(const struct sw_prefix_trie *trie, struct sw_burst *b, uint32_t packets)
+static inline void read_slots(const struct sw_trie_root *root, const struct sw_packet *p, unsigned int count,
+	uint32_t *classes, unsigned int family)
 {
-	const struct sw_trie_root roots[2] = {trie->roots[0], trie->roots[1]};
-	uint32_t ipv6 = 0;
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < count; i++)
+		classes[i] = *sw_trie_slot(root, &p[i].client, family);
+}
 
-	for (unsigned int i; sw_next(&packets, &i);) {
-		const struct sw_packet *p = &b->packets[i];
-		if (p->is_ipv6)
-			b->classes[i] = *sw_trie_slot(&roots[SW_TRIE_IPV6], &p->client, SW_TRIE_IPV6);
-		else
-			b->classes[i] = *sw_trie_slot(&roots[SW_TRIE_IPV4], &p->client, SW_TRIE_IPV4);
-		ipv6 |= (uint32_t)p->is_ipv6 << i;
-	}
-	return ipv6;
+/* What the trie's root says of packets of one family, in b->classes. The parser has asked for the slots. */
+static inline void read_root(const struct sw_prefix_trie *trie, struct sw_burst *b, uint32_t packets, unsigned int family)
+{
+	const struct sw_trie_root root = trie->roots[family]; /* nothing that is written here could change it */
+
+	for (unsigned int i, end; sw_next_run(&packets, &i, &end);)
+		read_slots(&root, b->packets + i, end - i, b->classes + i, family);
 }
 
 /* The set of those in whose classes a bit is set. */
@@ -113,7 +100,9 @@ static uint32_t find_listed(struct sw_worker *w, struct sw_burst *b, uint32_t pa
 {
 	const struct sw_prefix_trie *trie = &w->policy->sources->trie;
 	const struct sw_trie_addresses clients = {&b->packets[0].client, sizeof(b->packets[0])};
-	const uint32_t ipv6 = read_root(trie, b, packets);
+	const uint32_t ipv6 = sw_find_ipv6(b, packets);
+	read_root(trie, b, packets & ~ipv6, SW_TRIE_IPV4);
+	read_root(trie, b, packets & ipv6, SW_TRIE_IPV6);
 	const uint32_t undecided = packets & find_bit(b, SW_TRIE_NODE);
 	sw_prefix_trie_ask(trie, undecided, b->classes);
 	sw_limits_ask(w, b, packets & b->syns & sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE));
@@ -136,18 +125,46 @@ static uint32_t find_guarded(const struct sw_worker *w, const struct sw_burst *b
 	return guarded;
 }
 
-/* The plain case of a deny list, and of a flood from it: no flow, nothing but a denial. Returns the set of those. */
+/* Counters that are yet to move. */
+static inline void note_entries(struct sw_worker *w, const uint32_t *classes, unsigned int count)
+{
+	uint32_t *denied = w->denied + w->denied_count;
+
+	w->denied_count += count;
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < count; i++) {
+		const uint32_t entry = classes[i] & ~SW_SOURCE_DENIED;
+		denied[i] = entry;
+		sw_prefetch(&w->entries[entry]);
+	}
+}
+
+void sw_sources_count_denied(struct sw_worker *w)
+{
+	const unsigned int count = w->denied_count;
+	uint64_t *const entries = w->entries;
+
+	w->denied_count = 0;
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < count; i++)
+		entries[w->denied[i]]++;
+}
+
+/*
+ * The plain case of a deny list, and of a flood from it: no flow, nothing but a denial. Returns the set of those. Their
+ * counters, lines at random, are asked for and left until the next of these or the end of the round.
+ */
 static uint32_t drop_denied(struct sw_worker *w, struct sw_burst *b, uint32_t unknown)
 {
 	const uint32_t denied = find_guarded(w, b, unknown & find_bit(b, SW_SOURCE_DENIED));
 	uint32_t set = denied;
 
-	for (unsigned int i; sw_next(&set, &i);)
-		sw_prefetch(&w->entries[b->classes[i] & ~SW_SOURCE_DENIED]);
+	if (denied == 0)
+		return 0;
+	sw_sources_count_denied(w);
+	for (unsigned int i, end; sw_next_run(&set, &i, &end);)
+		note_entries(w, b->classes + i, end - i);
 	sw_drop_all(b, denied, SW_DROP_DENIED);
-	set = denied;
-	for (unsigned int i; sw_next(&set, &i);)
-		w->entries[b->classes[i] & ~SW_SOURCE_DENIED]++;
 	return denied;
 }
 
@@ -187,14 +204,13 @@ static void decide_each(struct sw_worker *w, struct sw_burst *b, uint32_t packet
 
 static void look_up(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
-	const uint32_t asking = b->pending & b->tcp & packets;
-	uint32_t known = 0, listed = 0;
+	const uint32_t asking = b->pending & b->tcp & packets, known = asking & b->known;
+	/* Of known flows those that do not have their answer yet; others need none. */
+	const uint32_t unanswered = asking & b->stale, in_doubt = (asking & ~known) | unanswered;
+	uint32_t listed = 0;
 
-	if (b->side != SW_OUTSIDE || asking == 0)
+	if (b->side != SW_OUTSIDE || in_doubt == 0)
 		return;
-	if (asking & ~b->syns) /* which have no flows */
-		known = asking & ~sw_find_equal(b->flows, SW_FLOW_NONE);
-	const uint32_t unanswered = find_unanswered(w, b, known), in_doubt = (asking & ~known) | unanswered;
 	if (in_doubt && w->policy->have_rules)
 		listed = find_listed(w, b, in_doubt) & in_doubt;
 	else

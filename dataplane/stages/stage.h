@@ -12,6 +12,7 @@
 #include <rte_mbuf.h>
 
 #include "../admission.h"
+#include "../core/runs.h"
 #include "../verdict.h"
 #include "../worker.h"
 #include "segment.h"
@@ -25,6 +26,11 @@ struct sw_burst {
 	uint32_t tcp;                   /* bit i: SW_PACKET_TCP */
 	uint32_t syns;                  /* bit i: a client asks for a connection; see sw_is_first_syn() */
 	uint32_t strays;                /* bit i: took the complete parser; others are plain frames */
+	uint32_t acks;                  /* bit i: TCP, whole, ACK without SYN and RST */
+	uint32_t fins;                  /* bit i: TCP with FIN */
+	uint32_t elsewhere;             /* bit i: its flow may stand in its second bucket; between sw_lookup_guess() and stage 5 */
+	uint32_t known;                 /* bit i: flows[i] is one; as of when all were looked up */
+	uint32_t stale;                 /* bit i: and it does not say what the policy thinks of its source, or that counts */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */
@@ -45,12 +51,12 @@ struct sw_burst {
 /* The stages, in the order in which a packet meets them. */
 void sw_stage_parse(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over);
+void sw_stage_limit(struct sw_worker *w, struct sw_burst *b);
+void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_lookup(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_source(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b);
-void sw_stage_limit(struct sw_worker *w, struct sw_burst *b);
-void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b);
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b);
 
 /* The loop of the first for an instruction set, which the CPU must have; all see the same. For worker->parse. */
@@ -59,10 +65,14 @@ sw_parse_fn sw_parse_for(enum sw_isa isa);
 
 /*
  * Ahead of their stages. The flows' hashes, and their buckets are asked for; then the sources of SYNs, which need no flow
- * for it, while the others wait for theirs.
+ * for it; then, by the buckets, the flows are asked for. They are on their way while SYNs are limited and answered.
  */
 void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b);
 void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b);
+void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b);
+
+/* Moves the counters of deny rules that packets of this round have hit. By its end. */
+void sw_sources_count_denied(struct sw_worker *w);
 
 /*
  * Of SYNs that are in no list, prepares what the limits will look at, as far as they will. For the stage before, which
@@ -216,6 +226,18 @@ static inline const struct sw_service_profile *sw_service_of(const struct sw_wor
 	unsigned int i)
 {
 	return &w->policy->service[b->services[i]];
+}
+
+/* Of a set those that are IPv6. Who talks to one server is of its family. */
+static inline uint32_t sw_find_ipv6(const struct sw_burst *b, uint32_t set)
+{
+	uint32_t ipv6 = 0;
+
+	if (set && b->one_server)
+		return b->packets[__builtin_ctz(set)].is_ipv6 ? set : 0;
+	for (unsigned int i; sw_next(&set, &i);)
+		ipv6 |= (uint32_t)b->packets[i].is_ipv6 << i;
+	return ipv6;
 }
 
 /* SYNs towards it are challenged. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 5: packets of known flows, and what the protected hosts send. The path of an established connection: it touches
+ * Stage 7: packets of known flows, and what the protected hosts send. The path of an established connection: it touches
  * the frame and one line of the flow, and adjusts checksums by difference.
  *
  * The client's sequence numbers are the server's too, since the SYN to the server carries the client's own ISN. What
@@ -119,15 +119,15 @@ static inline void translate_server(const struct sw_flow *f, uint8_t *frame, con
  * What nearly every packet is: no more than an ACK, perhaps with data, of an established flow both ends of which have
  * been heard and neither has ended; no SACK blocks, timestamps where all stacks put them. The functions below that are
  * told of one leave out what cannot concern it; what is left of them, inlined, is the path of an established connection.
+ * `p`: one of sw_burst.acks without FIN.
  */
 static inline bool is_plain(const struct sw_flow *f, const struct sw_packet *p)
 {
-	const uint8_t handshake = SW_TCP_ACK | SW_TCP_SYN | SW_TCP_FIN | SW_TCP_RST;
 	const uint16_t saw = SW_FLOW_SAW_CLIENT | SW_FLOW_SAW_SERVER;
 	const uint16_t ended = SW_FLOW_FIN_CLIENT | SW_FLOW_FIN_SERVER | SW_FLOW_RESET;
 
-	return p->kind == SW_PACKET_TCP && (p->tcp_flags & handshake) == SW_TCP_ACK && p->sack_blocks == 0 &&
-		!is_odd(p, p->timestamp_offset) && f->state == SW_FLOW_ESTABLISHED && (f->flags & (saw | ended)) == saw;
+	return p->sack_blocks == 0 && !is_odd(p, p->timestamp_offset) && f->state == SW_FLOW_ESTABLISHED &&
+		(f->flags & (saw | ended)) == saw;
 }
 
 /* RFC 9293, 3.10.7.4: is `seq` where the receiver would take a RST? Not known yet: it decides for itself. */
@@ -393,16 +393,6 @@ static void from_inside(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 		follow_server(w, b, i, flow);
 }
 
-static __attribute__((noinline)) void translate(struct sw_worker *w, struct sw_burst *b, unsigned int i)
-{
-	if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
-		translate_icmp(w, b, i);
-	else if (b->side == SW_OUTSIDE)
-		from_outside(w, b, i);
-	else
-		from_inside(w, b, i);
-}
-
 /* Of no known flow. What comes from outside is for verify; most of an ACK flood ends up here. */
 static inline void without_flow(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
@@ -412,50 +402,94 @@ static inline void without_flow(struct sw_worker *w, struct sw_burst *b, unsigne
 		sw_learn(w, b, i);
 }
 
-/* False: verify is to look at it. */
-static inline bool translate_plain(struct sw_worker *w, const struct sw_burst *b, unsigned int i, struct sw_flow *f)
+static __attribute__((noinline)) void translate(struct sw_worker *w, struct sw_burst *b, unsigned int i)
 {
-	const struct sw_packet *p = &b->packets[i];
+	if (b->flows[i] == SW_FLOW_NONE)
+		without_flow(w, b, i);
+	else if (b->packets[i].kind == SW_PACKET_ICMP_ERROR)
+		translate_icmp(w, b, i);
+	else if (b->side == SW_OUTSIDE)
+		from_outside(w, b, i);
+	else
+		from_inside(w, b, i);
+}
+
+/* False: verify is to look at it. */
+static inline bool translate_plain(struct sw_worker *w, struct sw_flow *f, const struct sw_packet *p, struct rte_mbuf *m,
+	enum sw_side side)
+{
 	const bool proxied = f->flags & SW_FLOW_PROXIED;
 
-	if (b->side == SW_OUTSIDE) {
+	if (side == SW_OUTSIDE) {
 		if (unlikely(means_nothing_to(f, p)))
 			return false;
 		hear_client(f, p, true);
 		if (proxied)
-			translate_client(f, sw_frame_of(b->mbufs[i]), p, true);
+			translate_client(f, sw_frame_of(m), p, true);
 	} else {
 		hear_server(w, f, p, true);
 		if (proxied)
-			translate_server(f, sw_frame_of(b->mbufs[i]), p, true);
+			translate_server(f, sw_frame_of(m), p, true);
 	}
 	return true;
 }
 
-void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
+/*
+ * Packets from i to the one before `end`, of known flows, as long as they are plain. Returns the first that is not, or
+ * that verify is to look at.
+ */
+static __rte_always_inline unsigned int translate_run(struct sw_worker *w, const struct sw_burst *b, unsigned int i,
+	unsigned int end, enum sw_side side)
 {
-	const uint32_t now = sw_coarse(w->now), all = b->pending & ~b->syns;
-	uint32_t todo = all, others = 0;
+	struct sw_flow *const flows = w->flows.flows;
+	const uint32_t now = sw_coarse(w->now);
 
+	for (const struct sw_packet *p = &b->packets[i]; i < end; i++, p++) {
+		struct sw_flow *f = &flows[b->flows[i]];
+		if (unlikely(!is_plain(f, p) || !translate_plain(w, f, p, b->mbufs[i], side)))
+			break;
+		f->last_seen = now;
+	}
+	return i;
+}
+
+/* Packets before these have opened or ended flows: looks again which these belong to. */
+static __attribute__((noinline)) void translate_anew(struct sw_worker *w, struct sw_burst *b, uint32_t todo)
+{
 	for (unsigned int i; sw_next(&todo, &i);) {
-		/* Packets before this one in the burst may have opened or ended its flow. */
-		if (unlikely(w->flows.changes != b->changes))
-			sw_flow_look_again(w, b, i);
-		if (b->flows[i] == SW_FLOW_NONE) {
-			without_flow(w, b, i);
-			others |= 1u << i;
+		sw_flow_look_again(w, b, i);
+		translate(w, b, i);
+	}
+}
+
+/* In the order of arrival: runs of what is plain, and one by one what is not. */
+static __rte_always_inline void translate_all(struct sw_worker *w, struct sw_burst *b, enum sw_side side)
+{
+	const uint32_t all = b->pending & ~b->syns, acks = b->known & b->acks & ~b->fins;
+	/* From outside, what has no flow is for verify, but for ICMP errors. */
+	uint32_t todo = side == SW_OUTSIDE ? all & (b->known | ~b->tcp) : all, done = 0;
+
+	while (todo) {
+		const unsigned int first = (unsigned int)__builtin_ctz(todo), end = sw_run_end(todo & acks, first);
+		const unsigned int i = translate_run(w, b, first, end, side);
+		done |= sw_below(i) & ~sw_below(first);
+		todo &= ~sw_below(i);
+		if (likely(i == end && i != first))
 			continue;
-		}
-		struct sw_flow *f = &w->flows.flows[b->flows[i]];
-		if (unlikely(!is_plain(f, &b->packets[i]))) {
-			translate(w, b, i);
-			others |= 1u << i;
-		} else if (unlikely(!translate_plain(w, b, i, f))) {
-			others |= 1u << i;
-		} else {
-			f->last_seen = now;
-			b->verdicts[i] = SW_FORWARD;
+		translate(w, b, i);
+		todo &= ~(1u << i);
+		if (unlikely(w->flows.changes != b->changes)) {
+			translate_anew(w, b, all & ~sw_below(i + 1));
+			break;
 		}
 	}
-	b->pending &= ~(all & ~others);
+	sw_decide_all(b, done, SW_FORWARD);
+}
+
+void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)
+{
+	if (b->side == SW_OUTSIDE) /* compiled for each */
+		translate_all(w, b, SW_OUTSIDE);
+	else
+		translate_all(w, b, SW_INSIDE);
 }

@@ -96,28 +96,31 @@ static uint64_t bytes_of(struct rte_mbuf *const *mbufs, unsigned int count)
 
 _Static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2, "both in one look");
 
-/*
- * What a queue gave us, and nobody else has a part in, goes back to its pool as it is, all at once: one segment (whose
- * `next`, in a line that nobody has touched, is then NULL), one reference, its own buffer. Should one not be so, DPDK
- * takes them one by one.
- */
-static void free_all(struct rte_mbuf **mbufs, unsigned int count)
+/* One segment, one reference, and this pool. */
+static inline bool are_whole(struct rte_mbuf *const *mbufs, unsigned int count, const struct rte_mempool *pool)
 {
 	const uint32_t one_of_each = 1 | 1 << 16;
-	struct rte_mempool *pool = mbufs[0]->pool;
-	uint64_t flags = 0;
 
+#pragma GCC unroll 4
 	for (unsigned int i = 0; i < count; i++) {
-		const struct rte_mbuf *m = mbufs[i];
 		uint32_t references_and_segments;
-		memcpy(&references_and_segments, &m->refcnt, sizeof(references_and_segments));
-		if (unlikely(references_and_segments != one_of_each || m->pool != pool)) {
-			rte_pktmbuf_free_bulk(mbufs, count);
-			return;
-		}
-		flags |= m->ol_flags;
+		memcpy(&references_and_segments, &mbufs[i]->refcnt, sizeof(references_and_segments));
+		if (unlikely(references_and_segments != one_of_each || mbufs[i]->pool != pool))
+			return false;
 	}
-	if (likely(!(flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL))))
+	return true;
+}
+
+/*
+ * What a queue gave us, and nobody else has a part in, goes back to its pool as it is, all at once: one segment (whose
+ * `next`, in a line that nobody has touched, is then NULL), one reference, its own buffer, as the flags with which the
+ * burst was received say. Should one not be so, DPDK takes them one by one.
+ */
+static void free_all(const struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int count)
+{
+	struct rte_mempool *pool = mbufs[0]->pool;
+
+	if (likely(!(b->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) && are_whole(mbufs, count, pool)))
 		rte_mempool_put_bulk(pool, (void *const *)mbufs, count);
 	else
 		rte_pktmbuf_free_bulk(mbufs, count);
@@ -149,12 +152,12 @@ static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int firs
 		break;
 	case SW_ABSORB:
 		sw_count_many(w, slot, SW_COUNT_ABSORBED, count);
-		free_all(mbufs, count);
+		free_all(b, mbufs, count);
 		break;
 	case SW_PENDING: /* no stage wanted it: pipeline.c's mistake, and the packet's way to be seen all the same */
 	case SW_DROP:
 		sw_count_drops(w, slot, b->reasons[first], count);
-		free_all(mbufs, count);
+		free_all(b, mbufs, count);
 		break;
 	case SW_HOLD:       /* counted when it was held */
 	case SW_HANDED_OVER:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Stage 6: packets from outside that belong to no known flow and are no SYN. An ACK that echoes a cookie of ours opens
+ * Stage 8: packets from outside that belong to no known flow and are no SYN. An ACK that echoes a cookie of ours opens
  * a connection, within the limits for proven sources; everything else passes while the service is quiet and is dropped
  * while it is armed.
  */
@@ -104,25 +104,21 @@ struct echoes {
 	uint32_t strict; /* of these, those of services that refuse whatever is neither a flow's nor valid */
 };
 
-static struct echoes find_echoes(const struct sw_worker *w, const struct sw_burst *b, uint32_t candidates)
+static struct echoes find_echoes(const struct sw_worker *w, const struct sw_burst *b, uint32_t acks)
 {
 	const bool settled = w->now - w->shared->start_tsc >= w->policy->adopt_cycles; /* may_be_older_than_us() says no */
 	struct echoes e = {0, 0};
-	uint32_t slot = SW_NONE, accepts = 0, strict = 0;
 
-	for (; candidates; candidates &= candidates - 1) {
-		const size_t i = (size_t)__builtin_ctz(candidates);
-		const struct sw_packet *p = &b->packets[i];
-		if (sw_handshake_of(p) != SW_TCP_ACK || p->is_fragment)
+	for (uint32_t alike; acks; acks &= ~alike) {
+		const unsigned int i = (unsigned int)__builtin_ctz(acks);
+		const uint32_t slot = b->slots[i];
+		alike = b->one_server ? acks : 1u << i;
+		/* Whatever the mode is by now: who was sent a cookie knows of no other server. */
+		if (!sw_accepts_cookies(w, slot))
 			continue;
-		if (b->slots[i] != slot) { /* neighbours mostly go to the same */
-			slot = b->slots[i];
-			/* Whatever the mode is by now: who was sent a cookie knows of no other server. */
-			accepts = sw_accepts_cookies(w, slot);
-			strict = accepts & (uint32_t)(settled && sw_armed(w, slot) && !unguarded(w, b, (unsigned int)i));
-		}
-		e.set |= accepts << i;
-		e.strict |= strict << i;
+		e.set |= alike;
+		if (settled && sw_armed(w, slot) && !unguarded(w, b, i))
+			e.strict |= alike;
 	}
 	return e;
 }
@@ -164,30 +160,54 @@ static void prepare(struct sw_worker *w, const struct sw_burst *b, uint32_t vali
 		sw_admission_prepare(w, &runs[k], SW_LIMITER_CONN, &b->packets[0].client, sizeof(b->packets[0]), lanes);
 }
 
+/* Neither flow nor cookie, and a service that wants one of the two: what an ACK flood is. */
+static void refuse_all(struct sw_burst *b, uint32_t set, uint32_t expired)
+{
+	const uint32_t late = set & expired, fins = set & ~late & b->fins, wrong = set & ~late & ~fins;
+
+	if (wrong)
+		sw_drop_all(b, wrong, SW_DROP_COOKIE_INVALID);
+	if (fins)
+		sw_drop_all(b, fins, SW_DROP_RST_WITHOUT_FLOW);
+	if (late)
+		sw_drop_all(b, late, SW_DROP_COOKIE_EXPIRED);
+}
+
 /*
  * Cookies are checked together, then everything is decided in the order of arrival: a packet may belong to the flow that
- * one before it in the burst has opened, like data or a RST right behind the handshake's ACK, or has ended.
+ * one before it in the burst has opened, like data or a RST right behind the handshake's ACK, or has ended. What is to
+ * be refused waits to be so all at once, as long as no flow has been opened.
  */
 void sw_stage_verify(struct sw_worker *w, struct sw_burst *b)
 {
 	struct sw_admission admissions[SW_BURST];
 	struct sw_limiter_lanes lanes[SW_BURST];
-	uint32_t todo = b->pending & ~b->syns;
+	uint32_t todo = b->pending & ~b->syns, refused = 0;
 
 	if (b->side != SW_OUTSIDE || todo == 0)
 		return;
-	const struct echoes echoes = find_echoes(w, b, todo);
-	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes.set);
-	prepare(w, b, cookies.valid, admissions, lanes);
+	const struct echoes echoes = find_echoes(w, b, todo & b->acks);
+	const struct sw_cookie_verdicts cookies = sw_cookie_verify_burst(w->keys, b->packets, echoes.set,
+		sw_find_ipv6(b, echoes.set));
+	if (w->flows.changes == b->changes)
+		refused = echoes.strict & ~cookies.valid & ~b->known;
+	todo &= ~refused;
+	if (cookies.valid)
+		prepare(w, b, cookies.valid, admissions, lanes);
 	for (unsigned int i; sw_next(&todo, &i);) {
+		const bool expired = cookies.expired >> i & 1;
 		if (w->flows.changes != b->changes)
 			sw_flow_look_again(w, b, i);
-		const bool expired = cookies.expired >> i & 1;
 		if (cookies.valid >> i & 1)
 			valid(w, b, i, &admissions[i]);
 		else if (echoes.strict >> i & 1 && b->flows[i] == SW_FLOW_NONE)
 			sw_drop(b, i, reason_of(&b->packets[i], expired));
 		else
 			no_cookie(w, b, i, expired);
+		if (refused != 0 && w->flows.changes != b->changes) { /* what is behind may belong to a flow by now */
+			todo |= refused & ~sw_below(i);
+			refused &= sw_below(i);
+		}
 	}
+	refuse_all(b, refused, cookies.expired);
 }

@@ -57,7 +57,7 @@ static void check_cookie(const struct sw_packet *syn)
 	ack.seq = syn->seq + 1;
 	ack.ack = cookie.isn + 1;
 	ack.tsecr = cookie.tsval;
-	SW_PROMISE(sw_cookie_verify_burst(&keys, &ack, 1).valid == 1);
+	SW_PROMISE(verify_cookies(&keys, &ack, 1).valid == 1);
 	sw_cookie_decode(&ack, &echoed);
 	SW_PROMISE(echoed.mss <= options.mss || echoed.mss == sw_cookie_mss[0]);
 	SW_PROMISE(echoed.window_scale <= options.window_scale && echoed.sack == options.sack);

@@ -64,7 +64,7 @@ enum result {
 
 static enum result verify(const struct sw_cookie_keys *keys, const struct sw_packet *ack)
 {
-	const struct sw_cookie_verdicts v = sw_cookie_verify_burst(keys, ack, 1);
+	const struct sw_cookie_verdicts v = verify_cookies(keys, ack, 1);
 
 	assert_int_equal((v.valid | v.expired) & ~1u, 0);
 	assert_int_equal(v.valid & v.expired, 0);
@@ -106,10 +106,10 @@ static void bursts_come_back(void **state)
 			make_cookies(&old, syns, asked, count, of_old);
 			for (unsigned int i = 0; i < count; i++) /* both epochs in one burst */
 				acks[i] = ack_of(&syns[i], i % 3 ? &cookies[i] : &of_old[i]);
-			v = sw_cookie_verify_burst(&new, acks, all);
+			v = verify_cookies(&new, acks, all);
 			assert_int_equal(v.valid, all);
 			assert_int_equal(v.expired, 0);
-			v = sw_cookie_verify_burst(&new, acks, some);
+			v = verify_cookies(&new, acks, some);
 			assert_int_equal(v.valid, some);
 			for (unsigned int i = 0; i < count; i++) {
 				sw_cookie_decode(&acks[i], &got);
@@ -214,6 +214,40 @@ static void lifetime(void **state)
 			}
 }
 
+/* Cookies of this epoch, of those before it, and forged ones, all in one burst: each instruction set tells them apart. */
+static void mixed_bursts_are_told_apart(void **state)
+{
+	enum { EPOCH = 55000004, KINDS = 5 }; /* 3: too old for anybody to know; 4: forged */
+	struct sw_cookie_keys made[KINDS - 1], now;
+
+	(void)state;
+	for (enum sw_isa isa = SW_ISA_SCALAR; isa <= sw_isa_best(SW_ISA_AVX512); isa++) {
+		sw_cookie_derive_keys(master, EPOCH, sw_siphash_burst_for(isa), &now);
+		for (uint32_t age = 0; age < KINDS - 1; age++)
+			sw_cookie_derive_keys(master, EPOCH - age, sw_siphash_burst_scalar, &made[age]);
+		for (unsigned int round = 0; round < 300; round++) {
+			const uint32_t set = round & 1 ? UINT32_MAX : next_random();
+			uint32_t valid = 0, expired = 0;
+			struct sw_packet acks[SW_BURST];
+			for (unsigned int i = 0; i < SW_BURST; i++) {
+				const unsigned int kind = next_random() % KINDS;
+				const struct sw_packet syn = random_syn();
+				const struct sw_cookie_options asked = sw_cookie_options_of(&syn);
+				struct cookie cookie;
+				make_cookies(&made[kind % (KINDS - 1)], &syn, &asked, 1, &cookie);
+				acks[i] = ack_of(&syn, &cookie);
+				if (kind == KINDS - 1)
+					acks[i].ack ^= 0x100u << next_random() % 24;
+				valid |= (uint32_t)(kind < 2) << i;
+				expired |= (uint32_t)(kind == 2) << i;
+			}
+			const struct sw_cookie_verdicts v = verify_cookies(&now, acks, set);
+			assert_int_equal(v.valid, set & valid);
+			assert_int_equal(v.expired, set & expired);
+		}
+	}
+}
+
 static void another_master_secret_is_refused(void **state)
 {
 	uint8_t other[SW_COOKIE_MASTER_BYTES];
@@ -251,7 +285,7 @@ static void guesses(void **state)
 			acks[i].ack = next_random();
 			acks[i].tsecr = next_random();
 		}
-		const uint32_t valid = sw_cookie_verify_burst(&keys, acks, UINT32_MAX).valid;
+		const uint32_t valid = verify_cookies(&keys, acks, UINT32_MAX).valid;
 		for (unsigned int i = 0; i < SW_BURST; i++)
 			passed[i & 1] += valid >> i & 1;
 	}
@@ -365,6 +399,7 @@ int main(void)
 		cmocka_unit_test(bursts_come_back),
 		cmocka_unit_test(any_other_bit_is_refused),
 		cmocka_unit_test(lifetime),
+		cmocka_unit_test(mixed_bursts_are_told_apart),
 		cmocka_unit_test(another_master_secret_is_refused),
 		cmocka_unit_test(guesses),
 		cmocka_unit_test(every_mss_rounds_down),

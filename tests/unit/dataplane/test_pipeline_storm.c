@@ -339,6 +339,7 @@ static void every_instruction_set_gives_the_same_frames(struct net *n)
 		n->w->admission = sw_admission_loops_for((enum sw_isa)isa);
 		n->w->parse = sw_parse_for((enum sw_isa)isa);
 		n->w->challenge = sw_challenge_for((enum sw_isa)isa);
+		n->w->flow_hash_burst = sw_flow_hash_burst_for((enum sw_isa)isa);
 		net_epochs_pass(n, 0);
 		storm(&s, n, 0xd1ff, STORM_FRAMES / 4);
 		if (isa != SW_ISA_SCALAR) {

@@ -68,8 +68,8 @@ static void make_layout(const struct sw_worker *w, struct layout *l,
 }
 
 /* The latest of its kind, if it will do, or a new one. */
-static const struct sw_segment_form *layout_for(const struct sw_worker *w, struct answers *a, const struct sw_cookie_options *granted,
-	struct sw_promise promise, bool is_ipv6)
+static const struct sw_segment_form *layout_for(const struct sw_worker *w, struct answers *a,
+	const struct sw_cookie_options *granted, struct sw_promise promise, bool is_ipv6)
 {
 	uint8_t *latest = &a->latest[granted->sack | granted->timestamps << 1 | granted->ecn << 2 |
 		(granted->window_scale >= 0) << 3];

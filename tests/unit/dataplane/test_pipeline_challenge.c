@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Answers to SYNs, by every instruction set: the same frames, lengths, flags and counters, and the same of them remembered.
- * Bursts of one kind, of few kinds and of many; frames stand in memory of just the size that answers ask for.
+ * Answers to SYNs, in plain code and in vectors: the same frames, lengths, flags and counters, and the same of them
+ * remembered. Bursts of one kind, of few kinds and of many; frames stand in memory of just the size that answers ask for.
  */
 #include "pipeline_net.h"
 

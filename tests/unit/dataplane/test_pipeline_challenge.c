@@ -65,6 +65,35 @@ static struct kind any_kind(uint64_t *random)
 	return k;
 }
 
+/* One that differs in a single thing, or, rarely, in none. */
+static struct kind like(uint64_t *random, struct kind k)
+{
+	const struct kind other = any_kind(random);
+
+	switch (random_below(random, 6)) {
+	case 0:
+		k.is_ipv6 = !k.is_ipv6;
+		break;
+	case 1:
+		k.ip_options = !k.ip_options;
+		break;
+	case 2:
+		k.tags = other.tags;
+		break;
+	case 3:
+		k.flags ^= SW_TCP_ECE | SW_TCP_CWR;
+		break;
+	case 4:
+		k.slot = other.slot;
+		break;
+	default:
+		k.option_bytes = other.option_bytes;
+		memcpy(k.options, other.options, sizeof(k.options));
+		break;
+	}
+	return k;
+}
+
 /* A number, of bytes of ones or zeros now and then. */
 static void any_bytes(uint64_t *random, uint8_t *at, unsigned int bytes)
 {
@@ -136,7 +165,7 @@ static void any_burst(uint64_t *random, struct outcome *left, struct outcome *ri
 	struct build f = {.length = 0};
 
 	for (unsigned int k = 0; k < kinds; k++)
-		kind[k] = any_kind(random);
+		kind[k] = k && random_below(random, 2) ? like(random, kind[0]) : any_kind(random);
 	memset(left, 0, sizeof(*left));
 	b->count = 1 + random_below(random, SW_BURST);
 	b->pending = sw_burst_all(b);

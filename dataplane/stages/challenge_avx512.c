@@ -253,15 +253,11 @@ static TARGET void begin_runs(struct sw_worker *w, const struct sw_burst *b, con
 
 /* ---- frames ------------------------------------------------------------------------------------------------------- */
 
-/* What is rare: tags, in front of which the MAC addresses are exchanged, and flags of what was received. */
-static TARGET void write_rare(const struct stencil *s, struct rte_mbuf *const *mbufs, unsigned int count,
-	uint64_t flags)
+/* MAC addresses in front of tags. */
+static TARGET void turn_all(struct rte_mbuf *const *mbufs, unsigned int count)
 {
-	for (unsigned int k = 0; k < count; k++) {
-		if (s->offset)
-			sw_frame_turn(sw_frame_of(mbufs[k]));
-		mbufs[k]->ol_flags &= ~flags;
-	}
+	for (unsigned int k = 0; k < count; k++)
+		sw_frame_turn(sw_frame_of(mbufs[k]));
 }
 
 static INLINE void write_run(const struct sw_burst *b, const struct chosen *c, const struct answers *a,
@@ -269,15 +265,14 @@ static INLINE void write_run(const struct sw_burst *b, const struct chosen *c, c
 {
 	const struct sw_segment_form *form = run->form;
 	const struct common common = common_of(&run->terms, form);
-	const uint64_t flags = b->ol_flags & SW_FRAME_FLAGS;
 	struct stencil stencil;
 	struct stamps stamps;
 
 	for (unsigned int k = lane / LANES * LANES; k < run->end; k += LANES)
 		reckon(&a->lanes, c->times, &common, k, &stamps, is_ipv6, timestamps);
 	make_stencil(&stencil, form, b->packets[packet_in(c->set, lane)].l3_offset, is_ipv6);
-	if (unlikely(stencil.offset || flags))
-		write_rare(&stencil, c->mbufs + lane, run->end - lane, flags);
+	if (unlikely(stencil.offset))
+		turn_all(c->mbufs + lane, run->end - lane);
 	if (is_ipv6 || timestamps || form->is_long)
 		write_lanes(&stencil, &stamps, c->mbufs, lane, run->end, is_ipv6, true, timestamps);
 	else

@@ -253,8 +253,7 @@ static INLINE void write_some(const struct stencil *s, const struct stamps *stam
 		struct rte_mbuf *m = mbufs[lane + k];
 		at[k] = sw_frame_of(m) + s->offset;
 		head[k] = load_head(at[k], is_ipv6);
-		m->data_len = (uint16_t)s->bytes;
-		m->pkt_len = s->bytes;
+		sw_frame_resize(m, s->bytes);
 	}
 #pragma GCC unroll 4
 	for (unsigned int k = 0; k < count; k++)

@@ -286,15 +286,12 @@ static inline uint8_t *sw_frame_of(struct rte_mbuf *m)
 	return rte_pktmbuf_mtod(m, uint8_t *);
 }
 
-/* What was said of the frame that was received. */
-#define SW_FRAME_FLAGS (~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL))
-
 /* Sets the length of a single-segment mbuf whose frame was rewritten. */
 static inline void sw_frame_resize(struct rte_mbuf *m, unsigned int bytes)
 {
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = bytes;
-	m->ol_flags &= ~SW_FRAME_FLAGS; /* whose buffer it is stays; what was said of the old frame goes */
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL; /* whose buffer it is stays; what was said of the old frame goes */
 }
 
 /* Both exits of a burst, of the side a packet came in at. */

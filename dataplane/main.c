@@ -210,7 +210,7 @@ static int open_box(struct program *p)
 	say_sharding(p);
 	const struct sw_box_config config = {.boot = p->boot, .links = p->links, .link_count = p->link_count,
 		.secrets = p->secrets, .runtime_dir = p->options.runtime_dir,
-		.sharded_by_nic = p->ports.plan.decision == SW_SHARD_BY_NIC, .packed_pools = p->ports.any_xdp};
+		.sharded_by_nic = p->ports.plan.decision == SW_SHARD_BY_NIC, .packed_pools = !p->ports.any_pci};
 	result = sw_box_open(&config, &p->box, p->error, sizeof(p->error));
 	if (result)
 		return result;

@@ -91,10 +91,10 @@ static struct rte_ring *make_ring(const char *kind, unsigned int from, unsigned 
 }
 
 /*
- * rte_pktmbuf_pool_create(), but with the buffers packed without gaps where AF_XDP needs it: net_af_xdp registers
- * count * size bytes from the first buffer on. The mempool's default is to let no buffer cross a page (of 4 KiB
- * without huge pages), which spreads them over more than that: those at the end lie outside, and the kernel drops
- * what they carry. A packed pool has no addresses for devices, so it is no pool for PCI.
+ * rte_pktmbuf_pool_create(), but with the buffers packed without gaps where no device asks for their addresses. The
+ * mempool's default is to let no buffer cross a page (of 4 KiB without huge pages). Then all frames of a burst share eight
+ * lines of the first cache; and net_af_xdp registers count * size bytes from the first buffer on: those at the end lie
+ * outside, and the kernel drops what they carry. A packed pool has no addresses for devices, so it is no pool for PCI.
  */
 static int make_pool(struct sw_box *box, struct sw_worker *w, bool packed)
 {

@@ -29,7 +29,7 @@ struct sw_box_config {
 	const char *runtime_dir;  /* NULL: region and flows in anonymous memory */
 	bool sharded_by_nic;      /* no hand-over rings are made */
 	bool without_pools;       /* the caller sets worker->pool */
-	bool packed_pools;        /* for AF_XDP ports, and for no PCI port */
+	bool packed_pools;        /* for ports other than PCI; AF_XDP ports need it */
 };
 
 struct sw_box {

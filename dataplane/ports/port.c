@@ -118,13 +118,13 @@ int sw_ports_probe(const struct sw_boot *boot, const struct sw_link *links, uint
 	struct sw_ports *out, char *error, size_t error_bytes)
 {
 	struct sw_rss_ability abilities[SW_LINKS_MAX * SW_SIDES];
-	bool any_pci = false;
+	bool any_xdp = false;
 	memset(out, 0, sizeof(*out));
 	for (unsigned int i = 0; i < link_count * SW_SIDES; i++) {
-		any_pci |= links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_PCI;
-		out->any_xdp |= links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_INTERFACE;
+		out->any_pci |= links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_PCI;
+		any_xdp |= links[i / SW_SIDES].ends[i % SW_SIDES].kind == SW_DEVICE_INTERFACE;
 	}
-	if (any_pci && out->any_xdp) {
+	if (out->any_pci && any_xdp) {
 		snprintf(error, error_bytes, "links: PCI devices and interfaces (AF_XDP) cannot share one box: they need "
 			"packet buffers laid out differently; give both ends as one kind");
 		return -EINVAL;

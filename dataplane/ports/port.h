@@ -35,7 +35,7 @@ struct sw_ports {
 	unsigned int end_count, workers;
 	bool started[RTE_MAX_ETHPORTS];
 	struct sw_rss_plan plan;
-	bool any_xdp;            /* pools have to be packed */
+	bool any_pci;            /* pools have to have addresses for devices */
 	bool steers;             /* some end has SYN queues */
 	/* Of the last policy steered: services without rules, having too many, and the name of the first. */
 	unsigned int unsteered_services;

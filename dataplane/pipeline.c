@@ -17,10 +17,10 @@ void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
 	w->keys = atomic_load_explicit(&w->shared->cookie_keys, memory_order_acquire);
 }
 
+/* The rest is the first stage's. */
 static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side)
 {
-	_Static_assert(SW_PENDING == 0, "zeros are pending");
 	b->count = count;
 	b->link = link;
 	b->side = side;
@@ -29,12 +29,6 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->elsewhere = b->known = b->stale = 0;
 	b->admissions.prepared = b->admissions.grouped = 0;
 	b->admissions.run_count = 0;
-	memset(b->verdicts, 0, sizeof(b->verdicts));
-	memset(b->reasons, 0, sizeof(b->reasons));
-	sw_fill(b->services, SW_NONE);
-	sw_fill(b->slots, SW_NONE);
-	sw_fill(b->flows, SW_FLOW_NONE);
-	sw_fill(b->classes, SW_SOURCE_CLASS_NONE);
 	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
 }
 

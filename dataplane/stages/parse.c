@@ -128,9 +128,22 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 	sort_by_flags(b, s.flags, s.fragments);
 }
 
+/* Nothing is known of any packet. */
+static inline void forget(struct sw_burst *b)
+{
+	_Static_assert(SW_PENDING == 0, "zeros are pending");
+	memset(b->verdicts, 0, sizeof(b->verdicts));
+	memset(b->reasons, 0, sizeof(b->reasons));
+	sw_fill(b->services, SW_NONE);
+	sw_fill(b->slots, SW_NONE);
+	sw_fill(b->flows, SW_FLOW_NONE);
+	sw_fill(b->classes, SW_SOURCE_CLASS_NONE);
+}
+
 static void parse_burst(struct sw_worker *w, struct sw_burst *b)
 {
 	reach(b);
+	forget(b);
 	if (b->side == SW_OUTSIDE) /* compiled for each */
 		parse_all(w, b, SW_OUTSIDE);
 	else

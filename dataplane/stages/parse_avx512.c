@@ -131,12 +131,30 @@ stray:
 	make_sets(b, &s);
 }
 
+static inline SW_AVX512_VBMI void fill(uint32_t values[SW_BURST], uint32_t value)
+{
+	_mm512_storeu_si512(values, _mm512_set1_epi32((int)value));
+	_mm512_storeu_si512(values + SW_BURST / 2, _mm512_set1_epi32((int)value));
+}
+
+/* Nothing is known of any packet. */
+static inline SW_AVX512_VBMI void forget(struct sw_burst *b)
+{
+	_mm256_storeu_si256((void *)b->verdicts, _mm256_setzero_si256()); /* SW_PENDING */
+	_mm256_storeu_si256((void *)b->reasons, _mm256_setzero_si256());
+	fill(b->services, SW_NONE);
+	fill(b->slots, SW_NONE);
+	fill(b->flows, SW_FLOW_NONE);
+	fill(b->classes, SW_SOURCE_CLASS_NONE);
+}
+
 SW_AVX512_VBMI void sw_parse_burst_avx512(struct sw_worker *w, struct sw_burst *b)
 {
 	const struct sw_plain_rows *rows = sw_plain_rows[b->side];
 
 	reach(b);
-	__asm__("" : "+r"(rows)); /* anything: one register for all tables, and not one for each */
+	forget(b);
+	__asm__("" : "+r"(rows)); /* any: of tables that they know compilers load parts anew for each frame */
 	if (b->side == SW_OUTSIDE) /* compiled for each */
 		parse_all(w, b, rows, SW_OUTSIDE);
 	else

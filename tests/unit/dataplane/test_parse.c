@@ -136,6 +136,18 @@ static void check_sets(const struct sw_burst *b)
 	assert_int_equal(b->ol_flags, ol_flags);
 }
 
+static void check_nothing_is_known(const struct sw_burst *b)
+{
+	for (unsigned int i = 0; i < SW_BURST; i++) {
+		assert_int_equal(b->verdicts[i], SW_PENDING);
+		assert_int_equal(b->reasons[i], 0);
+		assert_int_equal(b->services[i], SW_NONE);
+		assert_int_equal(b->slots[i], SW_NONE);
+		assert_int_equal(b->flows[i], SW_FLOW_NONE);
+		assert_int_equal(b->classes[i], SW_SOURCE_CLASS_NONE);
+	}
+}
+
 static void bursts_are_as_their_packets(void **state)
 {
 	unsigned int alike = 0, mixed = 0;
@@ -159,6 +171,7 @@ static void bursts_are_as_their_packets(void **state)
 		}
 		sw_stage_parse(&worker, burst);
 		check_sets(burst);
+		check_nothing_is_known(burst);
 		alike += burst->one_server && burst->count > 1;
 		mixed += !burst->one_server;
 		for (unsigned int i = 0; i < burst->count; i++) {

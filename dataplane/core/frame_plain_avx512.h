@@ -44,10 +44,7 @@ struct sw_plain_rows {
 
 extern const struct sw_plain_rows sw_plain_rows[SW_SIDES][2]; /* [side][is_ipv6] */
 
-/*
- * In registers over a burst: what goes for all rows, and the row of the frame before, since most have the same.
- * Begins with the row of data offset 0, of which nothing can be plain.
- */
+/* In registers over a burst: the row of the frame before, since most have the same, and what goes for all rows. */
 struct sw_plain_wide {
 	const struct sw_plain_rows *rows;
 	__m512i numbers, pick_tail, head, picked;
@@ -56,29 +53,31 @@ struct sw_plain_wide {
 	uint8_t offset; /* the byte that holds it */
 };
 
-static inline SW_AVX512_VBMI struct sw_plain_wide sw_plain_wide(const struct sw_plain_rows *rows)
+/* `offset`: as in the header, the data offset in its upper half. */
+static inline SW_AVX512_VBMI void sw_plain_turn(struct sw_plain_wide *wide, uint32_t offset)
 {
-	return (struct sw_plain_wide){
-		.rows = rows,
-		.numbers = _mm512_load_si512(rows->numbers),
-		.pick_tail = _mm512_load_si512(rows->pick_tail),
-		.judged_bits = _mm256_load_si256((const void *)rows->judged_bits),
-		.least = SIZE_MAX,
-	};
-}
+	const struct sw_plain_row *row = &wide->rows->row[offset >> 4];
 
-static inline SW_AVX512_VBMI void sw_plain_turn(struct sw_plain_wide *wide, const uint8_t *tcp)
-{
-	const uint32_t bits = sw_load_be16(tcp + 12);
-	const struct sw_plain_row *row = &wide->rows->row[bits >> 12];
-
-	wide->offset = (uint8_t)(bits >> 8);
+	wide->offset = (uint8_t)offset;
 	wide->least = row->least;
 	wide->head = _mm512_load_si512(row->head);
 	wide->picked = _mm512_zextsi256_si512(_mm256_load_si256((const void *)row->picked));
 	wide->flip = _mm256_load_si256((const void *)row->flip);
 	wide->limit = _mm256_load_si256((const void *)row->limit);
 	wide->tail = _mm256_load_si256((const void *)row->tail);
+}
+
+/* Begins with the row of most floods: SYNs with an MSS. */
+static inline SW_AVX512_VBMI struct sw_plain_wide sw_plain_wide(const struct sw_plain_rows *rows)
+{
+	struct sw_plain_wide wide;
+
+	wide.rows = rows;
+	wide.numbers = _mm512_load_si512(rows->numbers);
+	wide.pick_tail = _mm512_load_si512(rows->pick_tail);
+	wide.judged_bits = _mm256_load_si256((const void *)rows->judged_bits);
+	sw_plain_turn(&wide, 0x60);
+	return wide;
 }
 
 struct sw_plain_pair {
@@ -113,15 +112,16 @@ static inline SW_AVX512_VBMI void sw_plain_write(const struct sw_plain_wide *wid
 		_mm256_add_epi16(tail, wide->tail));
 }
 
-static inline SW_AVX512_VBMI bool sw_plain_is_same_address(bool is_ipv6, const uint8_t *ends)
+/* Do source and destination differ? `source`: in the frame, followed by the other. */
+static inline SW_AVX512_VBMI bool sw_plain_ends_differ(bool is_ipv6, const uint8_t *source)
 {
-	return is_ipv6 ? sw_lanes_are_zero(sw_lanes_load(ends) ^ sw_lanes_load(ends + 16))
-				   : sw_load_be32(ends) == sw_load_be32(ends + 4);
+	return is_ipv6 ? !sw_lanes_are_zero(sw_lanes_load(source) ^ sw_lanes_load(source + 16))
+				   : sw_load_be32(source) != sw_load_be32(source + 4);
 }
 
 /*
- * Plain TCP? Then `out` is, in every byte, what sw_frame_parse() would make of the frame; otherwise it is anything.
- * `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX; `is_ipv6`: a constant.
+ * Of a frame whose ends differ: plain TCP? Then `out` is, in every byte, what sw_frame_parse() would make of it; otherwise
+ * it is anything. `bytes`: SW_PLAIN_BYTES_IPV4 to UINT16_MAX; `is_ipv6`: a constant.
  */
 static inline SW_AVX512_VBMI bool sw_plain_look_tcp(struct sw_plain_wide *wide, bool is_ipv6, const uint8_t *frame,
 	uint32_t bytes, struct sw_packet *out, struct sw_plain_common *common)
@@ -134,15 +134,13 @@ static inline SW_AVX512_VBMI bool sw_plain_look_tcp(struct sw_plain_wide *wide, 
 	if (sw_unlikely(is_ipv6 && bytes < SW_PLAIN_BYTES_IPV6))
 		return false;
 	if (sw_unlikely(tcp[12] != wide->offset))
-		sw_plain_turn(wide, tcp);
+		sw_plain_turn(wide, sw_load_be16(tcp + 12) >> 8u);
 	length = (uint16_t)sw_load_be32(frame + (is_ipv6 ? 18 : 16) - 2); /* one instruction, unlike for 16 bits */
 	if (sw_unlikely(length + (uint32_t)(counted - frame) > bytes || length < wide->least))
 		return false;
 	from.frame = _mm512_maskz_loadu_epi8(is_ipv6 ? UINT64_MAX : (1ull << SW_PLAIN_BYTES_IPV4) - 1, frame);
 	from.rest = _mm512_inserti64x4(wide->numbers, _mm256_loadu_si256((const void *)(counted + wide->least - 32)), 1);
 	if (sw_unlikely(!sw_plain_is_right(wide, from)))
-		return false;
-	if (sw_unlikely(sw_plain_is_same_address(is_ipv6, frame + (is_ipv6 ? 22 : 26))))
 		return false;
 	sw_plain_write(wide, from, out, common);
 	return true;
@@ -156,9 +154,10 @@ static inline SW_AVX512_VBMI bool sw_frame_parse_plain_avx512(const uint8_t *fra
 	struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
-	return bytes >= SW_PLAIN_BYTES_IPV4 && bytes <= UINT16_MAX &&
-		(sw_plain_look_tcp(&ipv4, false, frame, bytes, out, &common) ||
-			sw_plain_look_tcp(&ipv6, true, frame, bytes, out, &common));
+	if (bytes < SW_PLAIN_BYTES_IPV4 || bytes > UINT16_MAX)
+		return false;
+	return (sw_plain_ends_differ(false, frame + 26) && sw_plain_look_tcp(&ipv4, false, frame, bytes, out, &common)) ||
+		(sw_plain_ends_differ(true, frame + 22) && sw_plain_look_tcp(&ipv6, true, frame, bytes, out, &common));
 }
 
 #endif

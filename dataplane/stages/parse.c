@@ -10,7 +10,6 @@
 /* What is seen of a burst while its frames are looked at. */
 struct seen {
 	uint32_t others, odd;      /* SW_PACKET_OTHER; neither that nor TCP */
-	uint32_t fragments;
 	uint8_t flags[SW_BURST];   /* of TCP; of all the rest some that TCP may have */
 	/* Of all but `others`: */
 	sw_lanes any_server, all_servers; /* bits of the servers' addresses that one has, that all have */
@@ -24,7 +23,6 @@ static void ask_complete_parser(struct sw_burst *b, unsigned int i, struct seen 
 
 	sw_frame_parse(sw_frame_of(b->mbufs[i]), b->mbufs[i]->data_len, b->side, p);
 	s->flags[i] = p->kind == SW_PACKET_TCP ? p->tcp_flags : SW_TCP_ACK;
-	s->fragments |= (uint32_t)p->is_fragment << i;
 	s->others |= (uint32_t)(p->kind == SW_PACKET_OTHER) << i;
 	s->odd |= (uint32_t)(p->kind != SW_PACKET_OTHER && p->kind != SW_PACKET_TCP) << i;
 }
@@ -93,7 +91,7 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 	uint32_t strays = 0;
 	struct seen s;
 
-	s.others = s.odd = s.fragments = 0;
+	s.others = s.odd = 0;
 	s.any_server = s.any_ports = none;
 	s.all_servers = s.all_ports = s.least = ~none;
 
@@ -125,7 +123,7 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 	b->others = s.others;
 	b->tcp = b->pending & ~(s.others | s.odd);
 	b->one_server = have_one_server(&s);
-	sort_by_flags(b, s.flags, s.fragments);
+	sort_by_flags(b, s.flags);
 }
 
 /* Nothing is known of any packet. */

@@ -7,15 +7,12 @@
 
 #include "../core/frame_plain_avx512.h"
 
-struct seen {
-	uint32_t odd; /* neither TCP nor SW_PACKET_OTHER */
-	uint32_t fragments;
-	struct sw_plain_common common; /* of all but SW_PACKET_OTHER */
-};
-
-static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct sw_burst *b, uint32_t strays,
-	struct seen *s)
+/* Returns the set of those that are neither TCP nor SW_PACKET_OTHER. */
+static SW_AVX512_VBMI __attribute__((noinline)) uint32_t ask_complete_parser(struct sw_burst *b, uint32_t strays,
+	struct sw_plain_common *common)
 {
+	uint32_t odd = 0;
+
 	for (unsigned int i; sw_next(&strays, &i);) {
 		struct sw_packet *p = &b->packets[i];
 
@@ -24,11 +21,11 @@ static SW_AVX512_VBMI __attribute__((noinline)) void ask_complete_parser(struct 
 			b->others |= 1u << i;
 			continue;
 		}
-		s->fragments |= (uint32_t)p->is_fragment << i;
-		s->odd |= (uint32_t)(p->kind != SW_PACKET_TCP) << i;
-		s->common.any = _mm512_or_si512(s->common.any, _mm512_loadu_si512(p));
-		s->common.all = _mm512_and_si512(s->common.all, _mm512_loadu_si512(p));
+		odd |= (uint32_t)(p->kind != SW_PACKET_TCP) << i;
+		common->any = _mm512_or_si512(common->any, _mm512_loadu_si512(p));
+		common->all = _mm512_and_si512(common->all, _mm512_loadu_si512(p));
 	}
+	return odd;
 }
 
 /* What is to be known of all views: have they these bits in common? */
@@ -38,43 +35,42 @@ static const union {
 } telling = {{.server = {{[0 ... 15] = 0xff}}, .server_port = 0xffff, .tcp_flags = SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST | SW_TCP_FIN}};
 enum { TELLING_FLAGS = offsetof(struct sw_packet, tcp_flags) };
 
-static void sort_each(struct sw_burst *b, uint32_t fragments)
+static void sort_each(struct sw_burst *b)
 {
 	uint8_t flags[SW_BURST];
 
 	for (unsigned int i = 0; i < SW_BURST; i++) /* of any packets: sets say which count */
 		flags[i] = b->packets[i].tcp_flags;
-	sort_by_flags(b, flags, fragments);
+	sort_by_flags(b, flags);
 }
 
 /* Where the flags of one say those of all. */
-static inline void sort_alike(struct sw_burst *b, uint32_t fragments)
+static inline void sort_alike(struct sw_burst *b)
 {
 	const struct sw_packet *first = &b->packets[__builtin_ctz(b->tcp)];
 
 	if (sw_handshake_of(first) == SW_TCP_SYN && b->side == SW_OUTSIDE)
 		b->syns = b->tcp;
 	else if (sw_handshake_of(first) == SW_TCP_ACK)
-		b->acks = b->tcp & ~fragments;
+		b->acks = b->tcp & ~find_fragments(b);
 	if (first->tcp_flags & SW_TCP_FIN)
 		b->fins = b->tcp;
 }
 
-static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, const struct seen *s)
+static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, uint32_t odd, const struct sw_plain_common *common)
 {
-	const uint64_t differing = _mm512_test_epi8_mask(_mm512_xor_si512(s->common.any, s->common.all),
+	const uint64_t differing = _mm512_test_epi8_mask(_mm512_xor_si512(common->any, common->all),
 		_mm512_loadu_si512(telling.bytes));
-	const uint32_t tcp = b->pending & ~(b->others | s->odd);
 
-	b->tcp = tcp;
+	b->tcp = b->pending & ~(b->others | odd);
 	b->one_server = (differing & ~(1ull << TELLING_FLAGS)) == 0;
 	b->syns = b->acks = b->fins = 0;
-	if (tcp == 0)
+	if (b->tcp == 0)
 		return;
 	if (unlikely(differing >> TELLING_FLAGS & 1))
-		sort_each(b, s->fragments);
+		sort_each(b);
 	else
-		sort_alike(b, s->fragments);
+		sort_alike(b);
 }
 
 static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker *w, struct sw_burst *b,
@@ -99,6 +95,8 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 			goto stray;
 		if (likely(sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4)) {
 			if (likely(frame[23] == SW_PROTO_TCP)) {
+				if (unlikely(!sw_plain_ends_differ(false, frame + 26)))
+					goto stray;
 				if (side == SW_OUTSIDE)
 					ask_for_source(&roots[SW_TRIE_IPV4], frame + 26);
 				if (unlikely(!sw_plain_look_tcp(&ipv4, false, frame, bytes, p, &common)))
@@ -108,6 +106,8 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 			plain = sw_plain_other_ipv4(frame, bytes, side, p);
 		} else {
 			if (likely(frame[20] == SW_PROTO_TCP)) {
+				if (unlikely(!sw_plain_ends_differ(true, frame + 22)))
+					goto stray;
 				if (side == SW_OUTSIDE)
 					ask_for_source(&roots[SW_TRIE_IPV6], frame + 22);
 				if (unlikely(!sw_plain_look_tcp(&ipv6, true, frame, bytes, p, &common)))
@@ -124,11 +124,14 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 stray:
 		strays |= 1u << (at - b->mbufs);
 	}
-	struct seen s = {.common = common};
 	b->strays = strays;
-	if (unlikely(strays))
-		ask_complete_parser(b, strays, &s);
-	make_sets(b, &s);
+	if (unlikely(strays)) {
+		struct sw_plain_common whole = common;
+		const uint32_t odd = ask_complete_parser(b, strays, &whole);
+		make_sets(b, odd, &whole);
+	} else {
+		make_sets(b, 0, &common);
+	}
 }
 
 static inline SW_AVX512_VBMI void fill(uint32_t values[SW_BURST], uint32_t value)

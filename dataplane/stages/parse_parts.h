@@ -44,13 +44,23 @@ static inline uint32_t find_flags(const uint8_t flags[SW_BURST], uint8_t which, 
 	return set;
 }
 
-/* What the flags of b->tcp make of the burst; `fragments` may be more. */
-static inline void sort_by_flags(struct sw_burst *b, const uint8_t flags[SW_BURST], uint32_t fragments)
+/* Which no plain frame is. */
+static inline uint32_t find_fragments(const struct sw_burst *b)
+{
+	uint32_t strays = b->strays, fragments = 0;
+
+	for (unsigned int i; unlikely(sw_next(&strays, &i));)
+		fragments |= (uint32_t)b->packets[i].is_fragment << i;
+	return fragments;
+}
+
+/* What the flags of b->tcp make of the burst. */
+static inline void sort_by_flags(struct sw_burst *b, const uint8_t flags[SW_BURST])
 {
 	const uint8_t handshake = SW_TCP_SYN | SW_TCP_ACK | SW_TCP_RST;
 
 	b->syns = b->side == SW_OUTSIDE ? b->tcp & find_flags(flags, handshake, SW_TCP_SYN) : 0;
-	b->acks = b->tcp & ~fragments & find_flags(flags, handshake, SW_TCP_ACK);
+	b->acks = b->tcp & ~find_fragments(b) & find_flags(flags, handshake, SW_TCP_ACK);
 	b->fins = b->tcp & find_flags(flags, SW_TCP_FIN, SW_TCP_FIN);
 }
 

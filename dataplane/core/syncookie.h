@@ -74,7 +74,7 @@ struct sw_cookie_keys {
 	struct sw_siphash_key current, previous; /* of `epoch` and of the epoch before: both are accepted */
 	struct sw_siphash_key before_previous;   /* only to tell an expired cookie from a wrong one */
 	uint32_t epoch;
-	sw_siphash_burst_fn burst;               /* sw_siphash_burst_for() */
+	sw_siphash_burst_fn burst;               /* sw_siphash_burst_for(); echoes are checked in that instruction set, too */
 };
 
 /* ---- a burst at a time: what the stages use -------------------------------------------------------------------- */

@@ -89,6 +89,7 @@ static uint64_t bytes_of(struct rte_mbuf *const *mbufs, unsigned int count)
 {
 	uint64_t bytes = 0;
 
+#pragma GCC unroll 4
 	for (unsigned int i = 0; i < count; i++)
 		bytes += mbufs[i]->pkt_len;
 	return bytes;

@@ -48,8 +48,13 @@ VAES_INLINE void hash_four(const __m512i keys[SW_FLOW_ROUND_KEYS], const struct 
 VAES void sw_flow_hash_burst_vaes(const struct sw_flow_key *key, const struct sw_packet packets[SW_BURST], uint32_t set,
 	uint64_t hashes[SW_BURST])
 {
+	enum { FEW = 6 };
 	__m512i keys[SW_FLOW_ROUND_KEYS];
 
+	if (__builtin_popcount(set) < FEW) { /* rarely neighbours, and hardly worth to spread the keys for */
+		sw_flow_hash_burst_aes(key, packets, set, hashes);
+		return;
+	}
 	for (int i = 0; i < SW_FLOW_ROUND_KEYS; i++)
 		keys[i] = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(const void *)key->rounds[i]));
 	for (unsigned int i = 0; i < SW_BURST; i += LANES)

@@ -12,7 +12,7 @@
 
 #include "../sources.h"
 
-static inline void ask_for_buckets(const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
+static inline void ask_for_run(const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
 {
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < count; i++)
@@ -27,7 +27,7 @@ void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
 		return;
 	w->flow_hash_burst(&w->shared->flow_key, b->packets, set, b->hashes);
 	for (unsigned int i, end; sw_next_run(&set, &i, &end);)
-		ask_for_buckets(&w->flows, b->hashes + i, end - i);
+		ask_for_run(&w->flows, b->hashes + i, end - i);
 }
 
 void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)

@@ -483,7 +483,8 @@ static __rte_always_inline void translate_all(struct sw_worker *w, struct sw_bur
 			break;
 		}
 	}
-	sw_decide_all(b, done, SW_FORWARD);
+	if (done)
+		sw_decide_all(b, done, SW_FORWARD);
 }
 
 void sw_stage_translate(struct sw_worker *w, struct sw_burst *b)

@@ -56,15 +56,19 @@ static SW_TARGET void find_all(struct sw_worker *w, struct sw_syn_admissions *sy
 	syns->unsettled |= unsettled;
 }
 
-/* Those that have an entry in a line where one of these levels has just been given a place: they may have had that. */
+/*
+ * Those that have an entry in a line where one of these levels has just been given a place: they may have had that. Whoever
+ * is unsettled anyway is not asked: in a flood of sources that are all new, everybody.
+ */
 static SW_TARGET uint32_t find_disturbed(const struct sw_syn_admissions *syns, const struct sw_limiter_lanes *by,
 	unsigned int levels)
 {
+	const uint32_t settled = syns->prepared & ~syns->unsettled;
 	uint32_t disturbed = 0;
 
 	for (unsigned int l; sw_next(&levels, &l);) {
 		const struct sw_limiter_set *line = sw_limiter_set_around(by->tats[l]);
-		for (uint32_t set = syns->prepared; set; set &= set - 1) {
+		for (uint32_t set = settled; set; set &= set - 1) {
 			const size_t i = (size_t)__builtin_ctz(set);
 			disturbed |= (uint32_t)SW_LANES_OF(stand_in)(&syns->lanes[i], line) << i;
 		}

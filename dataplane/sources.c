@@ -85,7 +85,7 @@ static uint32_t make_record(struct sw_worker *w, uint32_t at, const struct sw_ad
 uint32_t sw_source_make_entry(struct sw_worker *w, struct sw_limiter_key key)
 {
 	struct sw_limiter_evicted evicted;
-	const uint32_t at = sw_limiter_insert(&w->limiter, key, w->now, &evicted);
+	const uint32_t at = sw_limiter_add(&w->limiter, key, w->now, &evicted);
 
 	if (evicted.fingerprint != 0 && evicted.note & SW_NOTE_RECORD)
 		forget_record(w, evicted.note & SW_NOTE_VALUE);

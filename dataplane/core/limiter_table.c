@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "limiter_table.h"
 
+#include <nmmintrin.h>
 #include <string.h>
 
 void sw_limiter_levels_make(struct sw_limiter_levels *out, const uint8_t *lengths, unsigned int count, bool is_ipv6)
@@ -42,24 +43,46 @@ size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)
 /* More than any debt in cycles: whoever has it stands behind all who have not. */
 #define WIDE_DEBT (1ll << 62)
 
+/* For each of two ways ones where a bit of its word is set; `words` in the lower half. */
+static inline __m128i ways_with_bit(__m128i words, int bit)
+{
+	return _mm_cvtepi32_epi64(_mm_srai_epi32(_mm_slli_epi32(words, 31 - bit), 31));
+}
+
+/*
+ * For how long the buckets of two ways, from `way` on, have been full: INT64_MAX for a free way, INT64_MIN for a pinned one.
+ * Without a branch, of which hardly any could be foreseen.
+ */
+static inline __m128i full_for(const struct sw_limiter_set *set, unsigned int way, uint64_t now)
+{
+	enum { WIDE_BIT = 1, PINNED_BIT = 31 };
+	const __m128i fingerprints = _mm_loadl_epi64((const __m128i *)&set->fingerprints[way]);
+	const __m128i notes = _mm_loadl_epi64((const __m128i *)&set->notes[way]);
+	const __m128i free = _mm_cvtepi32_epi64(_mm_cmpeq_epi32(fingerprints, _mm_setzero_si128()));
+	const __m128i cycles = _mm_sub_epi64(_mm_set1_epi64x((long long)now), _mm_load_si128((const __m128i *)&set->tats[way]));
+	const __m128i wide_debt = _mm_and_si128(ways_with_bit(fingerprints, WIDE_BIT), _mm_cmpgt_epi64(_mm_setzero_si128(), cycles));
+	const __m128i value = _mm_sub_epi64(cycles, _mm_and_si128(wide_debt, _mm_set1_epi64x(WIDE_DEBT)));
+
+	_Static_assert(SW_LIMITER_WIDE == 1u << WIDE_BIT && SW_NOTE_PINNED == 1u << PINNED_BIT, "the bits");
+	return _mm_blendv_epi8(_mm_blendv_epi8(value, _mm_set1_epi64x(INT64_MAX), free), _mm_set1_epi64x(INT64_MIN),
+		ways_with_bit(notes, PINNED_BIT));
+}
+
 /* A free way, otherwise the one that nothing pins and whose bucket has been full for longest; NONE: all are pinned. */
-static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now, int64_t *full_for)
+static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now, int64_t *full_for_out)
 {
 	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
-	const uint32_t first = (uint32_t)(line_hash & t->mask) * SW_LIMITER_WAYS;
-	uint32_t victim = SW_LIMITER_NONE;
+	const __m128i low = full_for(set, 0, now), high = full_for(set, 2, now), is_high = _mm_cmpgt_epi64(high, low);
+	const __m128i best = _mm_blendv_epi8(low, high, is_high); /* of ways 0 and 2, of ways 1 and 3 */
+	const int64_t even = _mm_extract_epi64(best, 0), odd = _mm_extract_epi64(best, 1);
+	const bool is_odd = odd > even;
+	const uint32_t upper = (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(is_high)) >> is_odd & 1;
 
-	*full_for = INT64_MIN;
-	for (uint32_t way = 0; way < SW_LIMITER_WAYS; way++) {
-		int64_t cycles = set->fingerprints[way] == 0 ? INT64_MAX : (int64_t)(now - set->tats[way]);
-		if (cycles < 0 && set->fingerprints[way] & SW_LIMITER_WIDE)
-			cycles -= WIDE_DEBT;
-		if (cycles > *full_for && !(set->notes[way] & SW_NOTE_PINNED)) {
-			*full_for = cycles;
-			victim = first + way;
-		}
-	}
-	return victim;
+	_Static_assert(SW_LIMITER_WAYS == 4, "two pairs");
+	*full_for_out = is_odd ? odd : even;
+	if (*full_for_out == INT64_MIN)
+		return SW_LIMITER_NONE;
+	return (uint32_t)(line_hash & t->mask) * SW_LIMITER_WAYS + upper * 2 + is_odd;
 }
 
 /* At home, if a place is free there or nobody has missed it for long; else wherever the less deserving entry stands. */
@@ -80,10 +103,16 @@ static uint32_t choose(struct sw_limiter_table *t, struct sw_limiter_key key, ui
 uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
 	struct sw_limiter_evicted *evicted)
 {
-	*evicted = (struct sw_limiter_evicted){0, 0};
 	const uint32_t there = sw_limiter_find(t, key);
-	if (there != SW_LIMITER_NONE)
-		return there;
+
+	*evicted = (struct sw_limiter_evicted){0, 0};
+	return there != SW_LIMITER_NONE ? there : sw_limiter_add(t, key, now, evicted);
+}
+
+uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
+	struct sw_limiter_evicted *evicted)
+{
+	*evicted = (struct sw_limiter_evicted){0, 0};
 	const uint32_t at = choose(t, key, now);
 	if (at == SW_LIMITER_NONE)
 		return SW_LIMITER_NONE;

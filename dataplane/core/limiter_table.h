@@ -271,6 +271,10 @@ struct sw_limiter_evicted {
 uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
 	struct sw_limiter_evicted *evicted);
 
+/* The same for a key that is not there. */
+uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
+	struct sw_limiter_evicted *evicted);
+
 _Static_assert(offsetof(struct sw_limiter_set, tats) == 2 * offsetof(struct sw_limiter_set, notes) &&
 		offsetof(struct sw_limiter_set, notes) == SW_LIMITER_WAYS * sizeof(uint32_t), "sw_limiter_note_beside()");
 _Static_assert(sizeof(struct sw_limiter_set) == SW_LIMITER_WAYS * SW_LIMITER_ENTRY_BYTES, "four entries a cache line");

@@ -15,7 +15,7 @@ from sw_net import LabError
 
 PROGRAM = os.path.join(BUILD, "tests/perf/sw-bench")
 FRAMES = 8192  # BENCH_FRAMES of tests/perf/bench.h
-CASES = ("syn_v4_64k", "syn_v4_1m", "syn_v4_16m", "syn_v4_options", "syn_v6_1m", "ack_forged", "ack_valid", "established_v4",
+CASES = ("syn_v4_64k", "syn_v4_1m", "syn_v4_16m", "syn_v4_new", "syn_v4_options", "syn_v6_1m", "ack_forged", "ack_valid", "established_v4",
          "established_v6", "denied", "limited", "untouched", "mix")
 
 

@@ -50,7 +50,7 @@ static inline uint32_t find_fragments(const struct sw_burst *b)
 	uint32_t strays = b->strays, fragments = 0;
 
 	for (unsigned int i; unlikely(sw_next(&strays, &i));)
-		fragments |= (uint32_t)b->packets[i].is_fragment << i;
+		fragments |= b->packets[i].is_fragment ? 1u << i : 0;
 	return fragments;
 }
 

@@ -42,12 +42,16 @@ static void check_family(const struct sw_packet *p)
 		SW_PROMISE(!sw_address_is_ipv4(&p->client) && !sw_address_is_ipv4(&p->server));
 }
 
-/* A cookie for a SYN, echoed, is valid; with another ISN it is not (or 1 in 2^24 times). */
-static void check_cookie(const struct sw_packet *syn)
+static struct sw_cookie_keys keys_for(enum sw_isa isa)
 {
-	const struct sw_siphash_key key = {1, 2};
-	const struct sw_cookie_keys keys = {
-		.current = key, .previous = {3, 4}, .epoch = 6, .burst = sw_siphash_burst_scalar};
+	return (struct sw_cookie_keys){.current = {1, 2}, .previous = {3, 4}, .before_previous = {5, 6}, .epoch = 6,
+		.burst = sw_siphash_burst_for(isa)};
+}
+
+/* A cookie for a SYN, echoed, is valid; with another ISN it is not (or 1 in 2^24 times). */
+static void check_cookie(const struct sw_packet *syn, enum sw_isa isa)
+{
+	const struct sw_cookie_keys keys = keys_for(isa);
 	const struct sw_cookie_options options = sw_cookie_options_of(syn);
 	struct sw_packet ack = *syn;
 	struct sw_cookie_options echoed;
@@ -61,6 +65,28 @@ static void check_cookie(const struct sw_packet *syn)
 	sw_cookie_decode(&ack, &echoed);
 	SW_PROMISE(echoed.mss <= options.mss || echoed.mss == sw_cookie_mss[0]);
 	SW_PROMISE(echoed.window_scale <= options.window_scale && echoed.sack == options.sack);
+}
+
+/* Whatever a packet echoes: every instruction set judges it alike. */
+static void check_echo(const struct sw_packet *ack, enum sw_isa isa)
+{
+	const struct sw_cookie_keys plain_keys = keys_for(SW_ISA_SCALAR), keys = keys_for(isa);
+	const struct sw_cookie_verdicts plain = verify_cookies(&plain_keys, ack, 1), verdicts = verify_cookies(&keys, ack, 1);
+
+	SW_PROMISE(verdicts.valid == plain.valid && verdicts.expired == plain.expired);
+}
+
+static void check_cookies(const struct sw_packet *p)
+{
+	static enum sw_isa best = SW_ISA_COUNT;
+
+	if (best == SW_ISA_COUNT)
+		best = sw_isa_best(SW_ISA_AVX512);
+	for (enum sw_isa isa = SW_ISA_SCALAR; isa <= best; isa++) {
+		if (p->tcp_flags & SW_TCP_SYN)
+			check_cookie(p, isa);
+		check_echo(p, isa);
+	}
 }
 
 static SW_AVX512_VBMI bool parse_wide(const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *out)
@@ -101,10 +127,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_family(&p);
 	if (p.kind != SW_PACKET_OTHER && p.kind != SW_PACKET_MALFORMED)
 		SW_PROMISE(p.frame_bytes <= bytes && p.l3_offset >= 14 && p.l4_offset <= p.frame_bytes);
-	if (p.kind == SW_PACKET_TCP)
+	if (p.kind == SW_PACKET_TCP) {
 		check_tcp(frame, &p);
-	if (p.kind == SW_PACKET_TCP && p.tcp_flags & SW_TCP_SYN)
-		check_cookie(&p);
+		check_cookies(&p);
+	}
 	if (p.kind == SW_PACKET_ICMP_ERROR)
 		check_icmp(&p);
 	return 0;

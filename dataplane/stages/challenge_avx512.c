@@ -233,7 +233,7 @@ static INLINE __mmask16 gather(struct sw_worker *w, const struct sw_burst *b, st
 static TARGET void begin_runs(struct sw_worker *w, const struct sw_burst *b, const struct chosen *c, struct answers *a,
 	uint32_t begins)
 {
-	uint64_t *last = a->lanes.words[0] + (c->is_ipv6 ? SW_COOKIE_WORDS_IPV6 - 1 : SW_COOKIE_WORDS_IPV4 - 1) * SW_BURST;
+	uint64_t *last = *(a->lanes.words + (c->is_ipv6 ? SW_COOKIE_WORDS_IPV6 - 1 : SW_COOKIE_WORDS_IPV4 - 1));
 
 	sw_answers_begin(a);
 	for (unsigned int lane; sw_next(&begins, &lane);) {

@@ -92,19 +92,22 @@ static void begin_new_run(const struct sw_worker *w, struct answers *a, struct r
 
 struct run *sw_answers_begin_run(struct sw_worker *w, struct answers *a, const struct sw_packet *p, uint32_t slot)
 {
-	const struct sw_promise *promise = sw_promise_of(w, slot, p->is_ipv6);
+	const uint64_t *word = (const uint64_t *)(const void *)sw_promise_of(w, slot, p->is_ipv6);
 	struct sw_answer_memo *memo = &w->answer_memos[p->is_ipv6];
 	struct run *run = &a->runs[a->run_count++];
-	uint64_t key[3] = {0, (uint64_t)w->keys->epoch << 32 | asked_by(p), 1ull << 32 | w->policy->held_bytes_per_flow};
+	struct sw_promise promise;
+	/* The promise is read once: housekeeping may write another, and what the memo holds has to be what its key says. */
+	uint64_t key[3] = {__atomic_load_n(word, __ATOMIC_RELAXED), (uint64_t)w->keys->epoch << 32 | asked_by(p),
+		1ull << 32 | w->policy->held_bytes_per_flow};
 
-	_Static_assert(sizeof(*promise) == sizeof(key[0]), "all of it");
-	memcpy(&key[0], promise, sizeof(key[0]));
+	_Static_assert(sizeof(promise) == sizeof(key[0]), "all of it");
 	if (likely(((key[0] ^ memo->key[0]) | (key[1] ^ memo->key[1]) | (key[2] ^ memo->key[2])) == 0)) {
 		run->terms = memo->terms;
 		run->form = &memo->form;
 		return run;
 	}
-	begin_new_run(w, a, run, p, *promise);
+	memcpy(&promise, &key[0], sizeof(promise));
+	begin_new_run(w, a, run, p, promise);
 	if (a->run_count == 1) { /* the others of the burst would find it changed */
 		memcpy(memo->key, key, sizeof(key));
 		memo->terms = run->terms;

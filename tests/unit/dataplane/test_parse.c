@@ -81,6 +81,8 @@ static void build(struct build *b, unsigned int kind, bool is_ipv6, enum sw_side
 		b->bytes[b->l4 - (side == SW_INSIDE ? (is_ipv6 ? 17 : 5) : 1)] ^= 1;
 	if (variety >= 1 && (random >> 16) % 24 == 0) /* another port of it, or of the client */
 		b->bytes[b->l4 + ((random >> 24) & 3)] ^= 1;
+	if (variety >= 1 && !is_ipv6 && (random >> 60) == 0) /* a first fragment */
+		b->bytes[b->l3 + 6] |= 0x20;
 	if (variety >= 2 && (random >> 28) % 8 == 0)
 		b->bytes[b->l4 + 13] = (uint8_t)(random >> 32);
 	if (variety >= 2 && (random >> 40) % 16 == 0)
@@ -106,7 +108,7 @@ static struct rte_mbuf *mbuf_of(const struct build *b)
 
 static void check_sets(const struct sw_burst *b)
 {
-	uint32_t others = 0, tcp = 0, syns = 0;
+	uint32_t others = 0, tcp = 0, syns = 0, acks = 0, fins = 0;
 	uint64_t bytes = 0, ol_flags = 0;
 	const struct sw_packet *first = NULL;
 	bool one_server = true;
@@ -120,6 +122,11 @@ static void check_sets(const struct sw_burst *b)
 		others |= (uint32_t)(p->kind == SW_PACKET_OTHER) << i;
 		tcp |= (uint32_t)(p->kind == SW_PACKET_TCP) << i;
 		syns |= (uint32_t)(b->side == SW_OUTSIDE && p->kind == SW_PACKET_TCP && sw_handshake_of(p) == SW_TCP_SYN) << i;
+		const bool whole = p->kind == SW_PACKET_TCP && !p->is_fragment;
+		acks |= (uint32_t)(whole && sw_handshake_of(p) == SW_TCP_ACK) << i;
+		fins |= (uint32_t)(p->kind == SW_PACKET_TCP && p->tcp_flags & SW_TCP_FIN) << i;
+		if (p->is_fragment || p->options & (SW_OPTION_MD5 | SW_OPTION_AO))
+			assert_true(b->strays >> i & 1);
 		if (p->kind != SW_PACKET_OTHER) {
 			first = first ? first : p;
 			one_server &= sw_address_equal(&p->server, &first->server) && p->server_port == first->server_port;
@@ -130,6 +137,8 @@ static void check_sets(const struct sw_burst *b)
 	assert_int_equal(b->others, others);
 	assert_int_equal(b->tcp, tcp);
 	assert_int_equal(b->syns, syns);
+	assert_int_equal(b->acks, acks);
+	assert_int_equal(b->fins, fins);
 	if (first)
 		assert_int_equal(b->one_server, one_server);
 	assert_int_equal(b->bytes, bytes);

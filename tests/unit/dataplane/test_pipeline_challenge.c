@@ -23,6 +23,7 @@ struct outcome {
 	struct sw_burst burst;
 	struct rte_mbuf mbufs[SW_BURST];
 	uint8_t *rooms[SW_BURST];
+	uint64_t flags[SW_BURST]; /* as received */
 	struct sw_counters totals, services[SLOTS];
 	uint32_t keys[PLACES];
 	uint16_t lengths[PLACES];
@@ -148,6 +149,7 @@ static void put_frame(struct outcome *o, unsigned int i, const struct build *f, 
 
 	o->rooms[i] = malloc(room);
 	assert_non_null(o->rooms[i]);
+	o->flags[i] = flags;
 	memset(o->rooms[i], 0xa5, room);
 	memcpy(o->rooms[i], f->bytes, f->length);
 	o->mbufs[i] = (struct rte_mbuf){.buf_addr = o->rooms[i], .buf_len = (uint16_t)room, .nb_segs = 1, .refcnt = 1,
@@ -215,6 +217,7 @@ static void assert_same(const struct outcome *left, const struct outcome *right)
 		assert_int_equal(a->data_len, b->data_len);
 		assert_int_equal(a->pkt_len, b->pkt_len);
 		assert_int_equal(a->ol_flags, b->ol_flags);
+		assert_int_equal(a->ol_flags & RTE_MBUF_F_EXTERNAL, left->flags[i] & RTE_MBUF_F_EXTERNAL);
 		assert_int_equal(a->vlan_tci, b->vlan_tci);
 		assert_int_equal(a->hash.rss, b->hash.rss);
 		assert_memory_equal(left->rooms[i], right->rooms[i], a->data_len);

@@ -357,6 +357,34 @@ static void promise_of_the_cookies_epoch_counts(struct net *n)
 	assert_int_equal(expect_syn_ack(&t).view.window_scale, 2);
 }
 
+/* Nothing of the burst before is in an answer once what it was made of has changed. */
+static void answers_follow_what_changes(struct net *n)
+{
+	static const struct sw_promise first = {.mss = 1400, .window_scale = 7, .sack = 1, .timestamps = 1, .known = 1};
+	static const struct sw_promise then = {.mss = 1300, .window_scale = 5, .sack = 1, .timestamps = 1, .known = 1};
+	struct session s = session_of(n, 1);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		net_promise(n, 0, i ? &then : &first);
+		client_syn(&s);
+		net_run(n);
+		const struct frame a = expect_syn_ack(&s);
+		assert_int_equal(a.view.mss, i ? 1300 : 1400);
+		assert_int_equal(a.view.window_scale, i ? 5 : 7);
+		assert_int_equal(a.view.window, 16384);
+	}
+	n->draft.global.held_bytes_per_flow = 20000;
+	net_new_policy(n);
+	client_syn(&s);
+	net_run(n);
+	assert_int_equal(expect_syn_ack(&s).view.window, 20000);
+	net_epochs_pass(n, 1);
+	client_syn(&s);
+	net_run(n);
+	assert_int_equal(expect_syn_ack(&s).view.seq & 1, (NET_EPOCH + 1) & 1);
+	session_connect(&s); /* its cookie is of the key that it says */
+}
+
 static void syn_again_gets_the_same_answer(struct net *n)
 {
 	struct session s = session_of(n, 1);
@@ -505,6 +533,7 @@ static const struct net_case cases[] = {
 	NET_CASE(another_vlan_is_another_connection, NULL),
 	NET_CASE(priority_tags_are_no_vlan, NULL),
 	NET_CASE(promise_of_the_cookies_epoch_counts, NULL),
+	NET_CASE(answers_follow_what_changes, NULL),
 	NET_CASE(syn_again_gets_the_same_answer, NULL),
 	NET_CASE(old_cookie_opens_nothing_while_its_flow_closes, NULL),
 	NET_CASE(lost_ack_has_the_answer_repeated, NULL),

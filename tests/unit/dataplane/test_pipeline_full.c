@@ -79,6 +79,29 @@ static void established_flows_are_kept(struct net *n)
 }
 
 /* Nor does an unproven one push out what has been proven and is closing. */
+/* Also those that stand in their second buckets. */
+static void a_new_rule_reaches_all_flows(struct net *n)
+{
+	static struct session live[FLOWS];
+	uint32_t moved = 0;
+
+	net_arm(n, 0, true);
+	for (unsigned int k = 0; k < FLOWS; k++) {
+		live[k] = session_of(n, k);
+		session_establish(&live[k]);
+	}
+	for (uint64_t i = 0; i <= n->w->flows.bucket_mask; i++)
+		moved += n->w->flows.buckets[i].moved;
+	assert_int_not_equal(moved, 0);
+	draft_rule(&n->draft, n->flavour->is_ipv6 ? "2001:db8::/32" : "198.51.100.0/24", SW_RULE_DENY, 1, 0);
+	net_new_policy(n);
+	for (unsigned int k = 0; k < FLOWS; k++)
+		client_data(&live[k], 10);
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, DENIED, FLOWS);
+}
+
 static void half_open_flows_push_out_no_closing_ones(struct net *n)
 {
 	struct session half = session_of(n, 100), s;
@@ -447,6 +470,7 @@ static void syns_are_not_counted_as_those_of_a_successor(struct net *n)
 static const struct net_case cases[] = {
 	NET_CASE(half_open_flows_keep_to_a_quarter, shape_few_flows),
 	NET_CASE(established_flows_are_kept, shape_few_flows),
+	NET_CASE(a_new_rule_reaches_all_flows, shape_few_flows),
 	NET_CASE(half_open_flows_push_out_no_closing_ones, shape_few_flows),
 	NET_CASE(proven_connections_push_out_half_open_ones, shape_few_flows),
 	NET_CASE(flow_is_shed_within_a_burst, shape_few_flows),

@@ -53,6 +53,23 @@ static void denied_sources(struct net *n)
 	assert_dropped(n, DENIED, 4);
 }
 
+/* Several bursts between begin and end. */
+static void a_round_of_denied_packets_is_counted(struct net *n)
+{
+	struct session s = session_of(n, 1);
+
+	for (unsigned int i = 0; i < 5 * SW_BURST; i++) {
+		if (i % 3)
+			client_syn(&s);
+		else
+			client_ack(&s);
+	}
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, DENIED, 5 * SW_BURST);
+	assert_int_equal(n->w->entries[1], 5 * SW_BURST);
+}
+
 /* The packet that opens a flow has been looked up: its next one is not, until the policy changes. */
 static void a_new_flow_knows_its_source(struct net *n)
 {
@@ -348,6 +365,7 @@ static void nothing_established_is_lost_by_a_new_policy(struct net *n)
 
 static const struct net_case cases[] = {
 	NET_CASE(denied_sources, shape_lists),
+	NET_CASE(a_round_of_denied_packets_is_counted, shape_lists),
 	NET_CASE(a_new_flow_knows_its_source, shape_lists),
 	NET_CASE(deny_ends_what_is_established, shape_lists),
 	NET_CASE(allowed_sources, shape_lists),

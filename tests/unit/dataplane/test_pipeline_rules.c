@@ -53,6 +53,44 @@ static void denied_sources(struct net *n)
 	assert_dropped(n, DENIED, 4);
 }
 
+static void shape_lists_by_family(struct draft *d)
+{
+	draft_rule(d, "198.51.100.0/30", SW_RULE_DENY, 1, 0);
+	draft_rule(d, "2001:db8::4/126", SW_RULE_DENY, 2, 0);
+}
+
+/* Clients of both families by turns: what is found about one, and what its cookie says, is not another's. */
+static void both_families_in_one_burst(struct net *n)
+{
+	enum { CLIENTS = SW_BURST };
+	struct session s[CLIENTS];
+	uint32_t denied = 0;
+
+	for (unsigned int i = 0; i < CLIENTS; i++) {
+		n->flavour = &flavours[i & 1];
+		s[i] = session_of(n, i / 2);
+		denied |= (uint32_t)((s[i].client.bytes[15] & 0xfc) == (i & 1 ? 4 : 0)) << i;
+		client_syn(&s[i]);
+	}
+	net_run(n);
+	for (unsigned int i = 0; i < CLIENTS; i++) {
+		n->flavour = &flavours[i & 1];
+		if (!(denied >> i & 1))
+			expect_syn_ack(&s[i]);
+		client_ack(&s[i]);
+	}
+	net_expect_nothing(n);
+	net_run(n);
+	for (unsigned int i = 0; i < CLIENTS; i++) {
+		n->flavour = &flavours[i & 1];
+		if (!(denied >> i & 1))
+			expect_server_syn(&s[i]);
+	}
+	assert_dropped(n, DENIED, 2 * 7);
+	assert_int_equal(n->w->entries[1], 2 * 3);
+	assert_int_equal(n->w->entries[2], 2 * 4);
+}
+
 /* Several bursts between begin and end. */
 static void a_round_of_denied_packets_is_counted(struct net *n)
 {
@@ -365,6 +403,7 @@ static void nothing_established_is_lost_by_a_new_policy(struct net *n)
 
 static const struct net_case cases[] = {
 	NET_CASE(denied_sources, shape_lists),
+	NET_CASE_ONCE(both_families_in_one_burst, shape_lists_by_family),
 	NET_CASE(a_round_of_denied_packets_is_counted, shape_lists),
 	NET_CASE(a_new_flow_knows_its_source, shape_lists),
 	NET_CASE(deny_ends_what_is_established, shape_lists),

@@ -292,6 +292,53 @@ static void mode_monitor_passes_and_says_what_it_would_drop(struct net *n)
 	assert_count(n, SYN_PASSED, 8);
 }
 
+/* The policy says so before housekeeping has disarmed the service, while cookies are still on their way back. */
+static void armed_services_that_drop_nothing(struct net *n)
+{
+	static const uint8_t modes[] = {SW_MODE_OFF, SW_MODE_MONITOR};
+	static const uint8_t flags[] = {SW_TCP_ACK, SW_TCP_ACK | SW_TCP_FIN, SW_TCP_RST, SW_TCP_SYN | SW_TCP_ACK};
+
+	for (unsigned int m = 0; m < sizeof(modes); m++) {
+		n->draft.services[0].mode = modes[m];
+		net_new_policy(n);
+		net_arm(n, 0, true);
+		for (unsigned int i = 0; i < 2 * sizeof(flags); i++) { /* alone, and beside another */
+			struct session s = session_of(n, 8 + m);
+			const struct segment segment = {.flags = flags[i / 2], .seq = 77, .ack = 99};
+			const struct frame f = session_frame(&s, SW_OUTSIDE, &segment);
+			for (unsigned int k = 0; k <= i % 2; k++)
+				net_put(n, SW_OUTSIDE, &f);
+			net_run(n);
+			for (unsigned int k = 0; k <= i % 2; k++) {
+				const struct frame a = net_expect_raw(n, SW_INSIDE);
+				assert_int_equal(a.length, f.length);
+				assert_memory_equal(a.bytes, f.bytes, f.length);
+			}
+			net_expect_nothing(n);
+		}
+	}
+	assert_int_equal(net_dropped_all(n), 0);
+}
+
+/* Whatever the limits say, and however the service would have refused it. */
+static void monitor_leaves_syns_as_they_are(struct net *n)
+{
+	struct session s = session_of(n, 0);
+
+	for (unsigned int k = 0; k < 9; k++)
+		client_syn(&s);
+	const struct frame f = session_frame(&s, SW_OUTSIDE, &(struct segment){.flags = SW_TCP_SYN, .seq = 77});
+	net_put(n, SW_OUTSIDE, &f);
+	net_run(n);
+	for (unsigned int k = 0; k < 9; k++)
+		assert_int_equal(net_expect(n, SW_INSIDE).view.tcp_flags, SW_TCP_SYN);
+	const struct frame last = net_expect_raw(n, SW_INSIDE);
+	assert_int_equal(last.length, f.length);
+	assert_memory_equal(last.bytes, f.bytes, f.length);
+	net_expect_nothing(n);
+	assert_count(n, WOULD_DROP, 7);
+}
+
 static void monitor_blocks_nobody_outside(struct net *n)
 {
 	struct session s = session_of(n, 0);
@@ -413,6 +460,8 @@ static const struct net_case cases[] = {
 	NET_CASE(block_on_an_established_connection_ends, shape_lists),
 	NET_CASE(mode_off_passes_and_counts, shape_off),
 	NET_CASE(mode_monitor_passes_and_says_what_it_would_drop, shape_monitor),
+	NET_CASE(armed_services_that_drop_nothing, NULL),
+	NET_CASE(monitor_leaves_syns_as_they_are, shape_monitor),
 	NET_CASE(monitor_blocks_nobody_outside, shape_monitor),
 	NET_CASE(worker_arms_from_the_very_packet, shape_auto),
 	NET_CASE(services_do_not_touch_each_other, shape_two),

@@ -168,6 +168,7 @@ static void take_worker(struct bench_box *b, unsigned int worker)
 
 	b->worker = b->box->workers[worker];
 	b->random = 88172645463325252ull + worker;
+	b->stands_since = b->stood = 0;
 	for (unsigned int side = 0; side < SW_SIDES; side++)
 		b->worker->queues[0][side] = make_port(worker, (enum sw_side)side);
 	for (uint32_t slot = 0; slot < b->size.services; slot++)

@@ -73,6 +73,25 @@ static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, uint32_t odd, co
 		sort_alike(b);
 }
 
+/* At a frame of that family, or of none if it is said to be IPv6. */
+static __rte_always_inline SW_AVX512_VBMI enum sw_plain look(struct sw_plain_wide *wide, const struct sw_trie_root *root,
+	bool is_ipv6, const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *p, struct sw_plain_common *common)
+{
+	const uint8_t *source = frame + (is_ipv6 ? 22 : 26);
+
+	if (unlikely(frame[is_ipv6 ? 20 : 23] != SW_PROTO_TCP)) {
+		if (!is_ipv6)
+			return sw_plain_other_ipv4(frame, bytes, side, p);
+		return sw_load_be32(frame + SW_PLAIN_L3 - 2) >> 16 == SW_ETHERTYPE_IPV6
+			? sw_plain_other_ipv6(frame, bytes, side, p) : SW_PLAIN_NOT;
+	}
+	if (unlikely(!sw_plain_ends_differ(is_ipv6, source)))
+		return SW_PLAIN_NOT;
+	if (side == SW_OUTSIDE)
+		ask_for_source(root, source);
+	return sw_plain_look_tcp(wide, is_ipv6, frame, bytes, p, common) ? SW_PLAIN_TCP : SW_PLAIN_NOT;
+}
+
 static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker *w, struct sw_burst *b,
 	const struct sw_plain_rows rows[2], enum sw_side side)
 {
@@ -89,40 +108,20 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 	for (; at < end; at++, p++) {
 		const uint8_t *frame = rte_pktmbuf_mtod(*at, const uint8_t *);
 		const uint32_t bytes = (*at)->data_len;
-		enum sw_plain plain = SW_PLAIN_NOT;
+		enum sw_plain plain;
 
 		if (unlikely(bytes < SW_PLAIN_BYTES_IPV4))
-			goto stray;
-		if (likely(sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4)) {
-			if (likely(frame[23] == SW_PROTO_TCP)) {
-				if (unlikely(!sw_plain_ends_differ(false, frame + 26)))
-					goto stray;
-				if (side == SW_OUTSIDE)
-					ask_for_source(&roots[SW_TRIE_IPV4], frame + 26);
-				if (unlikely(!sw_plain_look_tcp(&ipv4, false, frame, bytes, p, &common)))
-					goto stray;
-				continue;
-			}
-			plain = sw_plain_other_ipv4(frame, bytes, side, p);
-		} else {
-			if (likely(frame[20] == SW_PROTO_TCP)) {
-				if (unlikely(!sw_plain_ends_differ(true, frame + 22)))
-					goto stray;
-				if (side == SW_OUTSIDE)
-					ask_for_source(&roots[SW_TRIE_IPV6], frame + 22);
-				if (unlikely(!sw_plain_look_tcp(&ipv6, true, frame, bytes, p, &common)))
-					goto stray;
-				continue;
-			}
-			if (likely(sw_load_be32(frame + SW_PLAIN_L3 - 2) >> 16 == SW_ETHERTYPE_IPV6))
-				plain = sw_plain_other_ipv6(frame, bytes, side, p);
-		}
-		if (likely(plain == SW_PLAIN_OTHER)) {
-			b->others |= 1u << (at - b->mbufs);
+			plain = SW_PLAIN_NOT;
+		else if (likely(sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4))
+			plain = look(&ipv4, &roots[SW_TRIE_IPV4], false, frame, bytes, side, p, &common);
+		else
+			plain = look(&ipv6, &roots[SW_TRIE_IPV6], true, frame, bytes, side, p, &common);
+		if (likely(plain == SW_PLAIN_TCP))
 			continue;
-		}
-stray:
-		strays |= 1u << (at - b->mbufs);
+		if (plain == SW_PLAIN_OTHER)
+			b->others |= 1u << (at - b->mbufs);
+		else
+			strays |= 1u << (at - b->mbufs);
 	}
 	b->strays = strays;
 	if (unlikely(strays)) {

@@ -7,6 +7,7 @@
 
 #include "admission.h"
 #include "core/prefetch.h"
+#include "stages/stage.h"
 
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
@@ -17,6 +18,9 @@ struct sw_admission_loops {
 
 extern const struct sw_admission_loops sw_admission_loops_avx512;
 
+/* How many packets in front of those that read them lines are asked for once more, near. */
+enum { HOMES_AHEAD = 16, LINES_AHEAD = 8 };
+
 static inline struct sw_lanes_run sw_lanes_run_of(struct sw_worker *w, const struct sw_service_profile *s, bool is_ipv6,
 	enum sw_limiter_kind kind)
 {
@@ -24,6 +28,22 @@ static inline struct sw_lanes_run sw_lanes_run_of(struct sw_worker *w, const str
 		.table = &w->limiter, .levels = &w->policy->levels[is_ipv6], .service = s->slot, .kind = kind,
 		.wanted = s->limited[kind], .is_ipv6 = is_ipv6, .rates = &s->syn_rates, .now = w->now,
 	};
+}
+
+/* Of the next packet of `ahead`, which goes before a loop that reads this: the line of its home. */
+static inline void ask_for_home(const struct sw_syn_admissions *syns, uint32_t *ahead)
+{
+	unsigned int i;
+
+	if (likely(sw_next(ahead, &i)))
+		sw_prefetch(syns->lanes[i].home);
+}
+
+/* The same of the first of them, as many as it is to be in front. */
+static inline void ask_for_homes(const struct sw_syn_admissions *syns, uint32_t *ahead)
+{
+	for (unsigned int i = 0; i < HOMES_AHEAD; i++)
+		ask_for_home(syns, ahead);
 }
 
 /*

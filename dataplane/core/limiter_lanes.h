@@ -110,12 +110,15 @@ static inline void sw_lanes_keys_plain(const struct sw_lanes_run *keys, const st
 	for (unsigned int l = 0; l < SW_LANES; l++)
 		out->hashes[l] = sw_lanes_hash(halves[levels->picks[l]], l);
 	out->home = sw_lanes_home(run, source, halves[levels->picks[SW_LANES]]);
-	sw_prefetch(out->home);
+	sw_prefetch_far(out->home);
 }
 
+/* Sources and neighbourhoods stand anywhere in memory, wider prefixes are few: their lines are near. */
 static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
 {
-	for (unsigned int l = 0; l < SW_LANES; l++)
+	sw_prefetch_far(lanes->sets[0]);
+	sw_prefetch_far(lanes->sets[1]);
+	for (unsigned int l = 2; l < SW_LANES; l++)
 		sw_prefetch(lanes->sets[l]);
 }
 

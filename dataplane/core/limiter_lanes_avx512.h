@@ -67,7 +67,7 @@ static inline SW_AVX512_VAES void sw_lanes_keys_avx512(const struct sw_lanes_key
 	if (__builtin_expect(run->levels->home == 0, 0))
 		home = sw_lanes_home_of_source(run->table, source, run->is_ipv6, run->kind, run->service);
 	out->home = k->sets + (home & k->mask);
-	sw_prefetch(out->home);
+	sw_prefetch_far(out->home);
 }
 
 /* What entries are looked for with. */

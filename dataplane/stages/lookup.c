@@ -12,11 +12,14 @@
 
 #include "../sources.h"
 
+/* How many packets in front of those that read them lines are asked for once more, near. */
+enum { AHEAD = 8 };
+
 static inline void ask_for_run(const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
 {
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < count; i++)
-		sw_prefetch(sw_flow_bucket_first(t, hashes[i]));
+		sw_prefetch_far(sw_flow_bucket_first(t, hashes[i]));
 }
 
 void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
@@ -42,11 +45,13 @@ void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
 			const uint64_t hash = b->hashes[i];
 			const struct sw_flow_bucket *first = sw_flow_bucket_first(&t, hash);
 			uint32_t flow;
+			if (i + AHEAD < end)
+				sw_prefetch(sw_flow_bucket_first(&t, b->hashes[i + AHEAD]));
 			if (likely(sw_flow_guess(first, &b->hashes[i], &flow))) {
 				b->flows[i] = flow;
-				sw_prefetch(&t.flows[flow]);
+				sw_prefetch_far(&t.flows[flow]);
 			} else if (unlikely(first->moved != 0)) {
-				sw_prefetch(sw_flow_bucket_second(&t, hash));
+				sw_prefetch_far(sw_flow_bucket_second(&t, hash));
 				b->elsewhere |= 1u << i;
 			}
 		}
@@ -69,6 +74,8 @@ static inline uint32_t check_all(const struct sw_flow_table *t, struct sw_burst 
 	for (unsigned int i, end; sw_next_run(&todo, &i, &end);) {
 		for (; i < end; i++) {
 			const struct sw_flow *f = &t->flows[b->flows[i]];
+			if (i + AHEAD < end)
+				sw_prefetch(&t->flows[b->flows[i + AHEAD]]);
 			if (unlikely(f->hash != b->hashes[i]))
 				wrong |= 1u << i;
 			else if (unlikely(is_stale(f, stamp)))

@@ -165,10 +165,6 @@ static void init_tables(struct sw_box *box, struct sw_worker *w)
 	sw_populate(slice, flows->slice_stride);
 	sw_flow_table_init(&w->flows, slice, flows->flows_per_worker);
 	derive_limiter_keys(&w->limiter, box->secrets);
-	w->admission = sw_admission_loops_for(box->isa);
-	w->challenge = sw_challenge_for(box->isa);
-	w->flow_hash_burst = sw_flow_hash_burst_for(box->isa);
-
 	w->records = sw_region_sources_rw(box->shared.region, w->id);
 	sw_populate(w->records, box->shared.region->source_stride);
 	w->record_count = sw_per_worker(boot->source_records, boot->workers);
@@ -206,7 +202,6 @@ static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_
 	w->id = id;
 	w->lcore = id + 1; /* eal.c maps lcore i + 1 to the core of worker i; lcore 0 is the main thread's */
 	w->shared = &box->shared;
-	w->parse = sw_parse_for(box->isa);
 	w->idle = &box->idles[id];
 	w->idles = box->idles;
 	memset(w->port_ends, 0xff, sizeof(w->port_ends));
@@ -320,12 +315,18 @@ static int make_shared(struct sw_box *box, const struct sw_box_config *c)
 	return 0;
 }
 
-/* DPDK's own limit (EAL option --force-max-simd-bitwidth) is left at its default of 256 and not meant for us. */
-static void choose_isa(struct sw_box *box)
+void sw_box_use_isa(struct sw_box *box, enum sw_isa isa)
 {
-	box->isa = sw_isa_best(SW_ISA_AVX512);
-	box->siphash_burst = sw_siphash_burst_for(box->isa);
-	snprintf(box->shared.region->isa, sizeof(box->shared.region->isa), "%s", sw_isa_name(box->isa));
+	box->isa = isa;
+	box->siphash_burst = sw_siphash_burst_for(isa);
+	snprintf(box->shared.region->isa, sizeof(box->shared.region->isa), "%s", sw_isa_name(isa));
+	for (unsigned int i = 0; i < box->boot.workers; i++) {
+		struct sw_worker *w = box->workers[i];
+		w->parse = sw_parse_for(isa);
+		w->admission = sw_admission_loops_for(isa);
+		w->challenge = sw_challenge_for(isa);
+		w->flow_hash_burst = sw_flow_hash_burst_for(isa);
+	}
 }
 
 int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *error, size_t error_bytes)
@@ -339,7 +340,6 @@ int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *er
 	if (result)
 		goto fail;
 	box->shared.region = box->region_file.base;
-	choose_isa(box);
 	for (unsigned int i = 0; i < config->boot->workers && result == 0; i++)
 		result = make_worker_at_home(box, i, config);
 	sw_populate(box->region_file.base, box->region_file.bytes); /* what is nobody's */
@@ -347,6 +347,8 @@ int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *er
 		result = make_handover(box);
 	if (result)
 		goto fail;
+	/* DPDK's own limit (EAL option --force-max-simd-bitwidth) is left at its default of 256 and not meant for us. */
+	sw_box_use_isa(box, sw_isa_best(SW_ISA_AVX512));
 	return 0;
 fail:
 	if (error_bytes && !error[0])

@@ -48,6 +48,12 @@ struct sw_box {
 /* 0, or -errno with a text; *box is then empty. Checks nothing of memory: sw_memory_check() did. */
 int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *error, size_t error_bytes);
 
+/*
+ * Has all workers take the loops for `isa`, which the CPU must have; cookies from the next epoch on. The best one is in
+ * use already: this is for who compares them. No worker may be running.
+ */
+void sw_box_use_isa(struct sw_box *box, enum sw_isa isa);
+
 /* Frees everything but the policy and the mbufs that workers still hold: drain them first. */
 void sw_box_close(struct sw_box *box);
 

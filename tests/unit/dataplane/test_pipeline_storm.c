@@ -335,11 +335,7 @@ static void every_instruction_set_gives_the_same_frames(struct net *n)
 			net_close(n);
 			net_open(n, flavour, shape_storm);
 		}
-		n->box.siphash_burst = sw_siphash_burst_for((enum sw_isa)isa);
-		n->w->admission = sw_admission_loops_for((enum sw_isa)isa);
-		n->w->parse = sw_parse_for((enum sw_isa)isa);
-		n->w->challenge = sw_challenge_for((enum sw_isa)isa);
-		n->w->flow_hash_burst = sw_flow_hash_burst_for((enum sw_isa)isa);
+		sw_box_use_isa(&n->box, (enum sw_isa)isa);
 		net_epochs_pass(n, 0);
 		storm(&s, n, 0xd1ff, STORM_FRAMES / 4);
 		if (isa != SW_ISA_SCALAR) {

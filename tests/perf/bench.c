@@ -71,12 +71,15 @@ static const char usage[] =
 	"  --json FILE   the figures as JSON too\n"
 	"  --runs N      runs of each case, at least 9 (default 15)\n"
 	"  --passes N    passes over 8,192 frames in each run (default 100)\n"
+	"  --warm N      untimed passes right before those of each run (default 100)\n"
 	"  --bits N      2^N sources or flows, whatever the case says; 10 to 24\n"
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
 	"  --spread      each source talks to a service of its own, not all to one\n"
 	"  --count       one pass, no bare loop and no timing: for an instruction counter\n"
 	"  --workers     instead: one worker against two at a time\n"
+	"  --bare        instead: the bare loop alone, with 2^16, 2^20 and 2^24 sources\n"
+	"  --frames N    so many frames for --bare, 32 to 8192, a multiple of 32 (default 8192)\n"
 	"  --memory      instead: what tables take\n"
 	"  --list        the cases and what they are\n";
 
@@ -104,15 +107,16 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most)
 	return (uint32_t)n;
 }
 
-enum mode { RUN_CASES, RUN_WORKERS, RUN_MEMORY };
+enum mode { RUN_CASES, RUN_WORKERS, RUN_MEMORY, RUN_BARE };
 
 static enum mode parse(int argc, char **argv, struct bench_settings *o)
 {
 	static const struct option longs[] = {
 		{"case", required_argument, NULL, 'c'}, {"json", required_argument, NULL, 'j'}, {"runs", required_argument, NULL, 'r'},
-		{"passes", required_argument, NULL, 'p'}, {"bits", required_argument, NULL, 'b'},
+		{"passes", required_argument, NULL, 'p'},
+		{"warm", required_argument, NULL, 'a'}, {"frames", required_argument, NULL, 'f'}, {"bits", required_argument, NULL, 'b'},
 		{"services", required_argument, NULL, 's'}, {"prefixes", required_argument, NULL, 'x'},
-		{"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'}, {"workers", no_argument, NULL, 'w'},
+		{"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'}, {"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'},
 		{"memory", no_argument, NULL, 'm'}, {"list", no_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
 	};
 	enum mode mode = RUN_CASES;
@@ -123,6 +127,8 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		case 'j': o->json = optarg; break;
 		case 'r': o->runs = number(optarg, BENCH_RUNS_MIN, 1000); break;
 		case 'p': o->passes = number(optarg, 1, 10000); break;
+		case 'a': o->warm_passes = number(optarg, 0, 10000); break;
+		case 'f': o->frames = number(optarg, SW_BURST, BENCH_FRAMES); break;
 		case 'b': o->bits = number(optarg, 10, 24); break;
 		case 's': o->services = number(optarg, 1, SW_SERVICES_MAX); break;
 		case 'x': o->prefixes = number(optarg, 5, 800000); break;
@@ -130,11 +136,16 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		case 'n': o->count_only = true; break;
 		case 'w': mode = RUN_WORKERS; break;
 		case 'm': mode = RUN_MEMORY; break;
+		case 'B': mode = RUN_BARE; break;
 		case 'l': exit(list_cases());
 		default:
 			fputs(usage, c == 'h' ? stdout : stderr);
 			exit(c == 'h' ? EXIT_SUCCESS : 2);
 		}
+	}
+	if (o->frames % SW_BURST) {
+		fprintf(stderr, "bench: --frames %u: not a multiple of %u\n", o->frames, SW_BURST);
+		exit(2);
 	}
 	return mode;
 }
@@ -189,7 +200,7 @@ static json_t *run_cases(const struct bench_settings *o)
 
 int main(int argc, char **argv)
 {
-	struct bench_settings o = {.runs = 15, .passes = 100, .services = 1000, .prefixes = 100000};
+	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = 100, .frames = BENCH_FRAMES, .services = 1000, .prefixes = 100000};
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;
 
@@ -198,6 +209,8 @@ int main(int argc, char **argv)
 		figures = json_pack("{s:o}", "workers", bench_two_workers(&o));
 	else if (mode == RUN_MEMORY)
 		figures = json_pack("{s:o}", "memory", bench_memory(&o));
+	else if (mode == RUN_BARE)
+		figures = json_pack("{s:b, s:o}", "huge_pages", huge, "bare", bench_bare_alone(&o));
 	else
 		figures = json_pack("{s:I, s:b, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "huge_pages", huge,
 			"cases", run_cases(&o));

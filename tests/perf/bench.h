@@ -41,6 +41,9 @@ void bench_box_second(const struct bench_box *b, unsigned int worker, struct ben
 /* Frees the frames of a second worker; to be done before the box is closed. */
 void bench_box_close_second(struct bench_box *second);
 void bench_box_close(struct bench_box *b);
+/* Frames without a box, for what is not the pipeline. `number` is in the name of their pool. */
+void bench_frames_open(struct bench_box *b, unsigned int number);
+void bench_frames_close(struct bench_box *b);
 
 static inline uint64_t bench_random(struct bench_box *b)
 {
@@ -74,10 +77,20 @@ extern const unsigned int bench_case_count;
 struct bench_settings {
 	const char *json, *only;
 	unsigned int runs, passes;
+	unsigned int warm_passes;        /* right before the passes of each run, untimed */
+	unsigned int frames;             /* of the bare loop when it runs alone; a multiple of SW_BURST */
 	unsigned int bits;               /* 0: the case's own source_bits */
 	uint32_t services, prefixes;     /* of the policy; prefixes: IPv4 deny entries */
 	bool count_only;                 /* one pass, between markers, for an instruction counter */
 	bool spread;                     /* each source talks to a service of its own */
+};
+
+/* The bare loop with its table, and the flood that it answers, in the frames of a box. */
+struct bench_bare {
+	struct bare bare;
+	struct bench_case flood;
+	unsigned int frames; /* so many of the box's, in turn */
+	bool in_eal_memory;
 };
 
 /* Medians over the runs; spread: (third quartile - first) / median of the case's cycles. bare, ratio: NAN without AVX-512. */
@@ -91,6 +104,13 @@ struct large_policy_size bench_size_for(const struct bench_case *c, const struct
 struct bench_result bench_run_case(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o);
 /* For an instruction counter: everything but the counted pass is set-up. */
 void bench_count_case(struct bench_box *b, const struct bench_case *c);
+/* False without AVX-512 or memory. The table lies where the pipeline's do, or in EAL's memory, where a loop of DPDK's would have it. */
+bool bench_bare_open(struct bench_bare *y, unsigned int source_bits, bool in_eal_memory);
+void bench_bare_close(struct bench_bare *y);
+/* One run: cycles a packet, the generator's taken off. */
+double bench_bare_run(struct bench_bare *y, struct bench_box *b, const struct bench_settings *o);
+/* No pipeline at all: 2^16, 2^20 and 2^24 sources. Returns what goes into the JSON. */
+struct json_t *bench_bare_alone(const struct bench_settings *o);
 /* One worker against two at a time, over SYNs. Returns what goes into the JSON; exits when a second CPU is missing. */
 struct json_t *bench_two_workers(const struct bench_settings *o);
 /* What tables take by element, and what a box of 16 GiB holds. */
@@ -100,6 +120,8 @@ struct json_t *bench_memory(const struct bench_settings *o);
 void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side);
 /* One pass over all frames, in TSC cycles of CPU time. Without `work` only the generator runs: what it costs is taken off. */
 double bench_pass(struct bench_box *b, const struct bench_case *c, bool work);
+/* Time that this thread has had a CPU, in TSC cycles. */
+double bench_cycles_used(void);
 /* Sorts `values`. */
 double bench_quantile(double *values, unsigned int count, double q);
 

@@ -162,22 +162,32 @@ static struct rte_mempool *make_frames(const char *name)
 	return pool;
 }
 
-static void take_worker(struct bench_box *b, unsigned int worker)
+void bench_frames_open(struct bench_box *b, unsigned int number)
 {
 	char name[32];
 
+	b->random = 88172645463325252ull + number;
+	snprintf(name, sizeof(name), "bench_frames_%u", number);
+	struct rte_mempool *pool = make_frames(name);
+	if (pool == NULL || rte_pktmbuf_alloc_bulk(pool, b->frames, BENCH_FRAMES))
+		fail("frames", "out of memory");
+	((struct kept *)pool->pool_data)->all_out = true;
+}
+
+void bench_frames_close(struct bench_box *b)
+{
+	rte_mempool_free(b->frames[0]->pool);
+}
+
+static void take_worker(struct bench_box *b, unsigned int worker)
+{
 	b->worker = b->box->workers[worker];
-	b->random = 88172645463325252ull + worker;
 	b->stands_since = b->stood = 0;
 	for (unsigned int side = 0; side < SW_SIDES; side++)
 		b->worker->queues[0][side] = make_port(worker, (enum sw_side)side);
 	for (uint32_t slot = 0; slot < b->size.services; slot++)
 		b->worker->service_shares[slot].concurrent = SW_NONE;
-	snprintf(name, sizeof(name), "bench_frames_%u", worker);
-	struct rte_mempool *pool = make_frames(name);
-	if (pool == NULL || rte_pktmbuf_alloc_bulk(pool, b->frames, BENCH_FRAMES))
-		fail("frames", "out of memory");
-	((struct kept *)pool->pool_data)->all_out = true;
+	bench_frames_open(b, worker);
 }
 
 void bench_box_open(struct bench_box *b, const struct large_policy_size *size)
@@ -206,7 +216,7 @@ void bench_box_close_second(struct bench_box *second)
 {
 	sw_pipeline_begin(second->worker, rte_rdtsc());
 	sw_pipeline_drain(second->worker);
-	rte_mempool_free(second->frames[0]->pool);
+	bench_frames_close(second);
 }
 
 void bench_box_close(struct bench_box *b)

@@ -6,7 +6,6 @@
 
 #include <rte_cycles.h>
 #include <rte_debug.h>
-#include <sys/mman.h>
 
 #include "bench.h"
 
@@ -17,7 +16,7 @@ enum { BETWEEN_RUNS_US = 30000, WARM_PASSES = 24 };
  * Time that this thread has had a CPU, in TSC cycles: what others run on a shared machine meanwhile does not count. A
  * pass takes a millisecond or so, the two readings a fraction of a microsecond.
  */
-static double cycles_used(void)
+double bench_cycles_used(void)
 {
 	struct timespec t;
 
@@ -60,7 +59,7 @@ void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side
 
 double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
 {
-	const double start = cycles_used();
+	const double start = bench_cycles_used();
 
 	if (work)
 		go_on(b);
@@ -72,22 +71,10 @@ double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
 	}
 	if (work)
 		stand(b);
-	const double cycles = cycles_used() - start;
+	const double cycles = bench_cycles_used() - start;
 	if (work && c->settle)
 		c->settle(b);
 	return cycles;
-}
-
-static double bare_pass(struct bench_box *b, const struct bench_case *flood, struct bare *bare)
-{
-	const double start = cycles_used();
-
-	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST) {
-		flood->renew(b, flood, b->frames + i, SW_OUTSIDE);
-		if (bare)
-			bare_answer_burst(bare, b->frames + i, rte_rdtsc());
-	}
-	return cycles_used() - start;
 }
 
 struct large_policy_size bench_size_for(const struct bench_case *c, const struct bench_settings *o)
@@ -122,22 +109,6 @@ static void check_proof(struct bench_box *b, const struct bench_case *c, uint64_
 		rte_exit(EXIT_FAILURE, "bench: %s: of %lu packets only %lu ended as the case says\n", c->name, packets, done);
 }
 
-static struct bare *make_bare(unsigned int source_bits)
-{
-	static struct bare bare;
-	const size_t bytes = sizeof(struct bare_bucket) << source_bits;
-
-	if (!bare_available())
-		return NULL;
-	bare = (struct bare){.mask = (1u << source_bits) - 1, .key = {0x0706050403020100ull, 0x0f0e0d0c0b0a0908ull}};
-	bare.table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (bare.table == MAP_FAILED)
-		return NULL;
-	(void)madvise(bare.table, bytes, MADV_HUGEPAGE);
-	memset(bare.table, 0, bytes);
-	return &bare;
-}
-
 static uint64_t footprint(const struct bench_box *b)
 {
 	const struct sw_worker *w = b->worker;
@@ -145,41 +116,37 @@ static uint64_t footprint(const struct bench_box *b)
 		w->record_count * sizeof(struct sw_source_record);
 }
 
-/* The flood that bare answers: IPv4 SYNs with an MSS option, whatever the case itself sends. */
-static struct bench_case flood_for(const struct bench_case *c)
+/* Untimed passes first: bare has had the caches, and a flood that goes on finds in them what it has left there. */
+static double work_run(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o)
 {
-	struct bench_case flood = bench_cases[0];
-	flood.source_bits = c->source_bits;
-	return flood;
+	double alone = 0, both = 0;
+
+	c->template(c);
+	for (unsigned int p = 0; p < o->warm_passes; p++)
+		bench_pass(b, c, true);
+	const uint64_t before = c->proof(&b->worker->totals), packets = (uint64_t)BENCH_FRAMES * o->passes;
+	for (unsigned int p = 0; p < o->passes; p++) {
+		alone += bench_pass(b, c, false);
+		both += bench_pass(b, c, true);
+	}
+	check_proof(b, c, before, packets);
+	return (both - alone) / (double)packets;
 }
 
 struct bench_result bench_run_case(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o)
 {
 	double work[o->runs], yardstick[o->runs], ratios[o->runs];
-	const struct bench_case flood = flood_for(c);
-	struct bare *bare = make_bare(c->source_bits);
-	const double frames = (double)BENCH_FRAMES * o->passes;
+	struct bench_bare bare;
+	const bool with_bare = bench_bare_open(&bare, c->source_bits, false);
 
 	for (int r = -2; r < (int)o->runs; r++) {
 		rte_delay_us_sleep(BETWEEN_RUNS_US);
-		double bare_alone = 0, bare_both = 0, alone = 0, both = 0;
-		flood.template(&flood);
-		for (unsigned int p = 0; bare && p < o->passes; p++) {
-			bare_alone += bare_pass(b, &flood, NULL);
-			bare_both += bare_pass(b, &flood, bare);
-		}
-		c->template(c);
-		const uint64_t before = c->proof(&b->worker->totals);
-		for (unsigned int p = 0; p < o->passes; p++) {
-			alone += bench_pass(b, c, false);
-			both += bench_pass(b, c, true);
-		}
+		const double bare_cycles = with_bare ? bench_bare_run(&bare, b, o) : NAN, cycles = work_run(b, c, o);
 		if (r < 0)
-			continue; /* warm-up: tables fill */
-		check_proof(b, c, before, (uint64_t)frames);
-		work[r] = (both - alone) / frames;
-		yardstick[r] = bare ? (bare_both - bare_alone) / frames : NAN;
-		ratios[r] = work[r] / yardstick[r];
+			continue; /* tables fill */
+		work[r] = cycles;
+		yardstick[r] = bare_cycles;
+		ratios[r] = cycles / bare_cycles;
 	}
 	struct bench_result result = {
 		.cycles = bench_quantile(work, o->runs, 0.5), .bare = bench_quantile(yardstick, o->runs, 0.5),
@@ -187,8 +154,8 @@ struct bench_result bench_run_case(struct bench_box *b, const struct bench_case 
 		.policy_bytes = b->policy_bytes,
 	};
 	result.spread = (bench_quantile(work, o->runs, 0.75) - bench_quantile(work, o->runs, 0.25)) / result.cycles;
-	if (bare)
-		munmap(bare->table, sizeof(struct bare_bucket) << c->source_bits);
+	if (with_bare)
+		bench_bare_close(&bare);
 	return result;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "admission_parts.h"
+#include "stages/stage.h"
 
 /* ---- levels ------------------------------------------------------------------------------------------------------- */
 
@@ -139,19 +140,18 @@ static uint32_t find_over(struct sw_worker *w, struct sw_syn_admissions *syns, c
 {
 	const struct sw_source_record *const records = w->records;
 	const uint64_t now = w->now;
-	uint32_t over = 0, ahead = stretch;
+	const bool near = w->prefetch.near;
+	uint32_t over = 0;
 
-	ask_for_homes(syns, &ahead);
 	for (; stretch; stretch &= stretch - 1) {
 		const size_t i = (size_t)__builtin_ctz(stretch);
 		struct sw_limiter_lanes *lanes = &syns->lanes[i];
-		ask_for_home(syns, &ahead);
 		const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
 		const size_t way = ways ? (size_t)__builtin_ctz(ways) : 0;
 		lanes->tats[0] = &lanes->home->tats[way];
 		lanes->note = &lanes->home->notes[way];
 		over |= (uint32_t)(ways != 0 && (int64_t)(*lanes->tats[0] - now) > (int64_t)rate->tolerance) << i;
-		ask_for_record(records, *lanes->note);
+		ask_for_record(near, records, *lanes->note);
 	}
 	return over;
 }

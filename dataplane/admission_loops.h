@@ -9,6 +9,7 @@
 
 #include "admission.h"
 #include "admission_parts.h"
+#include "stages/stage.h"
 
 static SW_TARGET_KEYS void prepare_run(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
 	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes)
@@ -25,48 +26,32 @@ static SW_TARGET_KEYS void prepare_run(struct sw_worker *w, const struct sw_admi
 
 static SW_TARGET void place_all(struct sw_worker *w, struct sw_syn_admissions *syns, uint32_t set)
 {
-	uint32_t stretch, ahead = set;
+	uint32_t stretch;
 
-	ask_for_homes(syns, &ahead);
 	syns->unsettled &= ~set;
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
 		const SW_LANES_FIND find = SW_LANES_OF(find_open)(&r);
-		for (; stretch; stretch &= stretch - 1) {
-			ask_for_home(syns, &ahead);
+		for (; stretch; stretch &= stretch - 1)
 			SW_LANES_OF(place)(&find, &syns->lanes[(size_t)__builtin_ctz(stretch)]);
-		}
 	}
-}
-
-/* As ask_for_home(): the lines of its source and its neighbourhood, where they have moved out. */
-static inline void ask_for_lines(const struct sw_syn_admissions *syns, uint32_t *ahead)
-{
-	unsigned int i;
-
-	if (unlikely(!sw_next(ahead, &i)))
-		return;
-	sw_prefetch(syns->lanes[i].sets[0]);
-	sw_prefetch(syns->lanes[i].sets[1]);
 }
 
 static SW_TARGET void find_all(struct sw_worker *w, struct sw_syn_admissions *syns, uint32_t set)
 {
 	const struct sw_source_record *const records = w->records;
-	uint32_t stretch, unsettled = 0, ahead = set;
+	const bool near = w->prefetch.near;
+	uint32_t stretch, unsettled = 0;
 
-	for (unsigned int i = 0; i < LINES_AHEAD; i++)
-		ask_for_lines(syns, &ahead);
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
 		const SW_LANES_FIND find = SW_LANES_OF(find_open)(&r);
 		for (; stretch; stretch &= stretch - 1) {
 			const size_t i = (size_t)__builtin_ctz(stretch);
 			struct sw_limiter_lanes *lanes = &syns->lanes[i];
-			ask_for_lines(syns, &ahead);
 			if (unlikely(SW_LANES_OF(find)(&find, lanes) != r.wanted))
 				unsettled |= 1u << i;
-			ask_for_record(records, *lanes->note);
+			ask_for_record(near, records, *lanes->note);
 		}
 	}
 	syns->unsettled |= unsettled;

@@ -7,7 +7,6 @@
 
 #include "admission.h"
 #include "core/prefetch.h"
-#include "stages/stage.h"
 
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
@@ -18,32 +17,13 @@ struct sw_admission_loops {
 
 extern const struct sw_admission_loops sw_admission_loops_avx512;
 
-/* How many packets in front of those that read them lines are asked for once more, near. */
-enum { HOMES_AHEAD = 16, LINES_AHEAD = 8 };
-
 static inline struct sw_lanes_run sw_lanes_run_of(struct sw_worker *w, const struct sw_service_profile *s, bool is_ipv6,
 	enum sw_limiter_kind kind)
 {
 	return (struct sw_lanes_run){
 		.table = &w->limiter, .levels = &w->policy->levels[is_ipv6], .service = s->slot, .kind = kind,
-		.wanted = s->limited[kind], .is_ipv6 = is_ipv6, .rates = &s->syn_rates, .now = w->now,
+		.wanted = s->limited[kind], .is_ipv6 = is_ipv6, .near = w->prefetch.near, .rates = &s->syn_rates, .now = w->now,
 	};
-}
-
-/* Of the next packet of `ahead`, which goes before a loop that reads this: the line of its home. */
-static inline void ask_for_home(const struct sw_syn_admissions *syns, uint32_t *ahead)
-{
-	unsigned int i;
-
-	if (likely(sw_next(ahead, &i)))
-		sw_prefetch(syns->lanes[i].home);
-}
-
-/* The same of the first of them, as many as it is to be in front. */
-static inline void ask_for_homes(const struct sw_syn_admissions *syns, uint32_t *ahead)
-{
-	for (unsigned int i = 0; i < HOMES_AHEAD; i++)
-		ask_for_home(syns, ahead);
 }
 
 /*
@@ -130,11 +110,11 @@ static inline struct sw_source_record *record_of(struct sw_source_record *record
 }
 
 /* Asks for the record that a note names; if none, for one that is always near. */
-static inline void ask_for_record(const struct sw_source_record *records, uint32_t note)
+static inline void ask_for_record(bool near, const struct sw_source_record *records, uint32_t note)
 {
 	const uint32_t mask = (uint32_t)((int32_t)(note << 1) >> 31);
 
-	sw_prefetch(&records[note & mask & SW_NOTE_VALUE]);
+	sw_prefetch_to(near, &records[note & mask & SW_NOTE_VALUE]);
 }
 
 /* Of a note that names no record: counting ends here, far beyond what makes one. */

@@ -35,6 +35,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over)
 {
+	const uint64_t begin = unlikely(w->prefetch.timed) ? rte_rdtsc() : 0;
 	struct sw_burst b;
 
 	open_burst(&b, mbufs, count, link, side);
@@ -54,6 +55,7 @@ void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned in
 	sw_stage_translate(w, &b);
 	sw_stage_verify(w, &b);
 	sw_stage_transmit(w, &b);
+	sw_prefetch_choice_count(&w->prefetch, count, begin ? rte_rdtsc() - begin : 0);
 }
 
 void sw_pipeline_timers(struct sw_worker *w)

@@ -13,6 +13,7 @@
 #include "core/flow_hash.h"
 #include "core/flow_table.h"
 #include "core/limiter_table.h"
+#include "core/prefetch_choice.h"
 #include "core/promise.h"
 #include "core/syncookie.h"
 #include "packet.h"
@@ -193,6 +194,8 @@ struct sw_worker {
 	uint32_t denied[SW_BURST];            /* of these, some that are to move by one; sw_sources_count_denied() */
 	unsigned int denied_count;
 	struct sw_group_counters *groups;     /* [groups_max] */
+
+	struct sw_prefetch_choice prefetch;
 
 	/* Of the current burst. */
 	const struct sw_policy *policy;

@@ -204,6 +204,7 @@ static int make_worker(struct sw_box *box, unsigned int id, const struct sw_box_
 	w->shared = &box->shared;
 	w->idle = &box->idles[id];
 	w->idles = box->idles;
+	sw_prefetch_choice_init(&w->prefetch);
 	memset(w->port_ends, 0xff, sizeof(w->port_ends));
 	memset(w->queues, 0xff, sizeof(w->queues)); /* SW_NO_QUEUE */
 	memset(w->syn_queues, 0xff, sizeof(w->syn_queues));

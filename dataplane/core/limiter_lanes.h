@@ -52,6 +52,7 @@ struct sw_lanes_run {
 	enum sw_limiter_kind kind;
 	uint8_t wanted;                         /* the set of levels with limits */
 	bool is_ipv6;
+	bool near;                              /* where to ask for memory: prefetch.h */
 	const struct sw_level_rates *rates;     /* for look: these two */
 	uint64_t now;
 };
@@ -110,16 +111,13 @@ static inline void sw_lanes_keys_plain(const struct sw_lanes_run *keys, const st
 	for (unsigned int l = 0; l < SW_LANES; l++)
 		out->hashes[l] = sw_lanes_hash(halves[levels->picks[l]], l);
 	out->home = sw_lanes_home(run, source, halves[levels->picks[SW_LANES]]);
-	sw_prefetch_far(out->home);
+	sw_prefetch_to(run->near, out->home);
 }
 
-/* Sources and neighbourhoods stand anywhere in memory, wider prefixes are few: their lines are near. */
-static inline void sw_lanes_ask(const struct sw_limiter_lanes *lanes)
+static inline void sw_lanes_ask(bool near, const struct sw_limiter_lanes *lanes)
 {
-	sw_prefetch_far(lanes->sets[0]);
-	sw_prefetch_far(lanes->sets[1]);
-	for (unsigned int l = 2; l < SW_LANES; l++)
-		sw_prefetch(lanes->sets[l]);
+	for (unsigned int l = 0; l < SW_LANES; l++)
+		sw_prefetch_to(near, lanes->sets[l]);
 }
 
 static inline void sw_lanes_place_plain(const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes)
@@ -132,7 +130,7 @@ static inline void sw_lanes_place_plain(const struct sw_lanes_run *run, struct s
 		struct sw_limiter_set *set = stays ? lanes->home : own;
 		lanes->sets[l] = run->wanted >> l & 1 ? set : &t->nowhere;
 	}
-	sw_lanes_ask(lanes);
+	sw_lanes_ask(run->near, lanes);
 }
 
 /* Returns the set of levels that were found. Of the others of `wanted`, buckets are yet to be said. */

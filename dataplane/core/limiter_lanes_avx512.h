@@ -67,13 +67,14 @@ static inline SW_AVX512_VAES void sw_lanes_keys_avx512(const struct sw_lanes_key
 	if (__builtin_expect(run->levels->home == 0, 0))
 		home = sw_lanes_home_of_source(run->table, source, run->is_ipv6, run->kind, run->service);
 	out->home = k->sets + (home & k->mask);
-	sw_prefetch_far(out->home);
+	sw_prefetch_to(run->near, out->home);
 }
 
 /* What entries are looked for with. */
 struct sw_lanes_find512 {
 	__m256i mask, sets, nowhere, upper_halves;
 	__mmask8 wanted;
+	bool near;
 	const uint8_t *stays;
 };
 
@@ -87,6 +88,7 @@ static inline SW_AVX512 struct sw_lanes_find512 sw_lanes_find_open_avx512(const 
 		.upper_halves = _mm256_add_epi32(_mm256_set1_epi32(1),
 			_mm256_inserti128_si256(_mm256_setzero_si256(), _mm_set1_epi32((int)run->levels->home * 2), 1)),
 		.wanted = run->wanted,
+		.near = run->near,
 		.stays = run->levels->stays,
 	};
 }
@@ -102,7 +104,7 @@ static inline SW_AVX512 void sw_lanes_place_avx512(const struct sw_lanes_find512
 
 	_mm256_store_si256((__m256i *)lanes->sets,
 		_mm256_mask_set1_epi64(own, stay & k->wanted, (long long)(uintptr_t)lanes->home));
-	sw_lanes_ask(lanes);
+	sw_lanes_ask(k->near, lanes);
 }
 
 /* Which ways hold the entries: four bits a level, of which one at most is set, as no line has an entry twice. */

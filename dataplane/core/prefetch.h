@@ -2,23 +2,26 @@
 #ifndef SW_CORE_PREFETCH_H
 #define SW_CORE_PREFETCH_H
 
+#include <stdbool.h>
+
 /*
- * Both ask for a line of memory that will be read or written, any address (docs/decisions/0022-ask-far-then-near.md).
- *
- * sw_prefetch()      soon: into the first-level cache. That has some two dozen lines on their way at a time; whoever asks
- *                    it for more waits until the next may go.
- * sw_prefetch_far()  a whole burst at a time, a stage or a step ahead: into the second level, which takes more, but may
- *                    ignore it, and at times ignores all of them. So whoever reads asks again, near, some packets ahead of
- *                    the one that it is at.
+ * Asks for a line of memory that will be read or written soon, any address: into the first-level cache if `near`, otherwise
+ * into the second. The first has some two dozen lines on their way at a time; whoever asks it for more waits until the
+ * next may go. The second takes more, but at times ignores what it is asked for. Which of the two pays, prefetch_choice.h
+ * finds out (docs/decisions/0022-ask-either-level.md).
  */
-static inline void sw_prefetch(const void *line)
+static inline void sw_prefetch_to(bool near, const void *line)
 {
-	__builtin_prefetch(line, 0, 3);
+	if (near)
+		__builtin_prefetch(line, 0, 3);
+	else
+		__builtin_prefetch(line, 0, 2);
 }
 
-static inline void sw_prefetch_far(const void *line)
+/* Where nobody has tried which pays: what is rare, or not asked for in bulk. */
+static inline void sw_prefetch(const void *line)
 {
-	__builtin_prefetch(line, 0, 2);
+	sw_prefetch_to(false, line);
 }
 
 #endif

@@ -148,7 +148,7 @@ struct sw_trie_addresses {
 static inline void sw_prefix_trie_ask(const struct sw_prefix_trie *trie, uint32_t set, const uint32_t *values)
 {
 	for (; set; set &= set - 1)
-		sw_prefetch_far(&trie->nodes[values[__builtin_ctz(set)] & ~SW_TRIE_NODE]);
+		sw_prefetch(&trie->nodes[values[__builtin_ctz(set)] & ~SW_TRIE_NODE]);
 }
 
 /*

@@ -12,14 +12,11 @@
 
 #include "../sources.h"
 
-/* How many packets in front of those that read them lines are asked for once more, near. */
-enum { AHEAD = 8 };
-
-static inline void ask_for_run(const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
+static inline void ask_for_run(bool near, const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
 {
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < count; i++)
-		sw_prefetch_far(sw_flow_bucket_first(t, hashes[i]));
+		sw_prefetch_to(near, sw_flow_bucket_first(t, hashes[i]));
 }
 
 void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
@@ -30,7 +27,7 @@ void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
 		return;
 	w->flow_hash_burst(&w->shared->flow_key, b->packets, set, b->hashes);
 	for (unsigned int i, end; sw_next_run(&set, &i, &end);)
-		ask_for_run(&w->flows, b->hashes + i, end - i);
+		ask_for_run(w->prefetch.near, &w->flows, b->hashes + i, end - i);
 }
 
 void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
@@ -38,6 +35,7 @@ void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
 	/* A copy of what is used of it: nothing that is written here could change it. */
 	const struct sw_flow_table t = w->flows;
 	const uint32_t all = b->pending & ~b->syns;
+	const bool near = w->prefetch.near;
 	uint32_t todo = all;
 
 	for (unsigned int i, end; sw_next_run(&todo, &i, &end);) {
@@ -45,13 +43,11 @@ void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
 			const uint64_t hash = b->hashes[i];
 			const struct sw_flow_bucket *first = sw_flow_bucket_first(&t, hash);
 			uint32_t flow;
-			if (i + AHEAD < end)
-				sw_prefetch(sw_flow_bucket_first(&t, b->hashes[i + AHEAD]));
 			if (likely(sw_flow_guess(first, &b->hashes[i], &flow))) {
 				b->flows[i] = flow;
-				sw_prefetch_far(&t.flows[flow]);
+				sw_prefetch_to(near, &t.flows[flow]);
 			} else if (unlikely(first->moved != 0)) {
-				sw_prefetch_far(sw_flow_bucket_second(&t, hash));
+				sw_prefetch_to(near, sw_flow_bucket_second(&t, hash));
 				b->elsewhere |= 1u << i;
 			}
 		}
@@ -74,8 +70,6 @@ static inline uint32_t check_all(const struct sw_flow_table *t, struct sw_burst 
 	for (unsigned int i, end; sw_next_run(&todo, &i, &end);) {
 		for (; i < end; i++) {
 			const struct sw_flow *f = &t->flows[b->flows[i]];
-			if (i + AHEAD < end)
-				sw_prefetch(&t->flows[b->flows[i + AHEAD]]);
 			if (unlikely(f->hash != b->hashes[i]))
 				wrong |= 1u << i;
 			else if (unlikely(is_stale(f, stamp)))

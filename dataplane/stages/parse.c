@@ -86,6 +86,7 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 	/* Nothing that is written here could change them. */
 	const struct sw_trie_root roots[2] = {of[SW_TRIE_IPV4], of[SW_TRIE_IPV6]};
 	const unsigned int count = b->count;
+	const bool near = w->prefetch.near;
 	const sw_lanes none = {0};
 	struct sw_packet *p = b->packets;
 	uint32_t strays = 0;
@@ -104,8 +105,8 @@ static __rte_always_inline void parse_all(const struct sw_worker *w, struct sw_b
 			s.flags[i] = p->tcp_flags;
 			compare(&s, p);
 			if (side == SW_OUTSIDE)
-				p->is_ipv6 ? ask_for_source(&roots[SW_TRIE_IPV6], p->client.bytes)
-						   : ask_for_source(&roots[SW_TRIE_IPV4], p->client.bytes + SW_IPV4_MAPPED_BITS / 8);
+				p->is_ipv6 ? ask_for_source(near, &roots[SW_TRIE_IPV6], p->client.bytes)
+						   : ask_for_source(near, &roots[SW_TRIE_IPV4], p->client.bytes + SW_IPV4_MAPPED_BITS / 8);
 		} else if (plain == SW_PLAIN_OTHER) {
 			s.flags[i] = SW_TCP_ACK;
 			s.others |= 1u << i;
@@ -140,7 +141,7 @@ static inline void forget(struct sw_burst *b)
 
 static void parse_burst(struct sw_worker *w, struct sw_burst *b)
 {
-	reach(b);
+	reach(b, w->prefetch.near);
 	forget(b);
 	if (b->side == SW_OUTSIDE) /* compiled for each */
 		parse_all(w, b, SW_OUTSIDE);

@@ -75,7 +75,7 @@ static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, uint32_t odd, co
 
 /* At a frame of that family, or of none if it is said to be IPv6. */
 static __rte_always_inline SW_AVX512_VBMI enum sw_plain look(struct sw_plain_wide *wide, const struct sw_trie_root *root,
-	bool is_ipv6, const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *p, struct sw_plain_common *common)
+	bool near, bool is_ipv6, const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *p, struct sw_plain_common *common)
 {
 	const uint8_t *source = frame + (is_ipv6 ? 22 : 26);
 
@@ -88,7 +88,7 @@ static __rte_always_inline SW_AVX512_VBMI enum sw_plain look(struct sw_plain_wid
 	if (unlikely(!sw_plain_ends_differ(is_ipv6, source)))
 		return SW_PLAIN_NOT;
 	if (side == SW_OUTSIDE)
-		ask_for_source(root, source);
+		ask_for_source(near, root, source);
 	return sw_plain_look_tcp(wide, is_ipv6, frame, bytes, p, common) ? SW_PLAIN_TCP : SW_PLAIN_NOT;
 }
 
@@ -98,6 +98,7 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 	const struct sw_trie_root *of = w->policy->sources->trie.roots;
 	/* Nothing that is written here could change them. */
 	const struct sw_trie_root roots[2] = {of[SW_TRIE_IPV4], of[SW_TRIE_IPV6]};
+	const bool near = w->prefetch.near;
 	struct sw_plain_wide ipv4 = sw_plain_wide(&rows[0]), ipv6 = sw_plain_wide(&rows[1]);
 	struct rte_mbuf *const *at = b->mbufs, *const *const end = at + b->count;
 	struct sw_plain_common common = {_mm512_setzero_si512(), _mm512_set1_epi64(-1)};
@@ -113,9 +114,9 @@ static __rte_always_inline SW_AVX512_VBMI void parse_all(const struct sw_worker 
 		if (unlikely(bytes < SW_PLAIN_BYTES_IPV4))
 			plain = SW_PLAIN_NOT;
 		else if (likely(sw_load_be16(frame + SW_PLAIN_L3 - 2) == SW_ETHERTYPE_IPV4))
-			plain = look(&ipv4, &roots[SW_TRIE_IPV4], false, frame, bytes, side, p, &common);
+			plain = look(&ipv4, &roots[SW_TRIE_IPV4], near, false, frame, bytes, side, p, &common);
 		else
-			plain = look(&ipv6, &roots[SW_TRIE_IPV6], true, frame, bytes, side, p, &common);
+			plain = look(&ipv6, &roots[SW_TRIE_IPV6], near, true, frame, bytes, side, p, &common);
 		if (likely(plain == SW_PLAIN_TCP))
 			continue;
 		if (plain == SW_PLAIN_OTHER)
@@ -154,7 +155,7 @@ SW_AVX512_VBMI void sw_parse_burst_avx512(struct sw_worker *w, struct sw_burst *
 {
 	const struct sw_plain_rows *rows = sw_plain_rows[b->side];
 
-	reach(b);
+	reach(b, w->prefetch.near);
 	forget(b);
 	__asm__("" : "+r"(rows)); /* any: of tables that they know compilers load parts anew for each frame */
 	if (b->side == SW_OUTSIDE) /* compiled for each */

@@ -11,7 +11,7 @@
 #include "../core/prefix_table.h"
 
 /* The lines of the frames are asked for before any is looked at. */
-static inline void reach(struct sw_burst *b)
+static inline void reach(struct sw_burst *b, bool near)
 {
 	uint64_t flags = 0;
 	uint32_t bytes = 0; /* no frame has 2^27 */
@@ -19,7 +19,7 @@ static inline void reach(struct sw_burst *b)
 #pragma GCC unroll 4
 	for (unsigned int i = 0; i < b->count; i++) {
 		const struct rte_mbuf *m = b->mbufs[i];
-		sw_prefetch(rte_pktmbuf_mtod(m, const uint8_t *));
+		sw_prefetch_to(near, rte_pktmbuf_mtod(m, const uint8_t *));
 		bytes += m->pkt_len;
 		flags |= m->ol_flags;
 	}
@@ -67,12 +67,12 @@ static inline void sort_by_flags(struct sw_burst *b, const uint8_t flags[SW_BURS
 /*
  * Where the policy begins to speak of a source whose address begins so: a random line, for the stage that looks it up.
  */
-static inline void ask_for_source(const struct sw_trie_root *root, const uint8_t first[4])
+static inline void ask_for_source(bool near, const struct sw_trie_root *root, const uint8_t first[4])
 {
 	uint32_t be;
 
 	memcpy(&be, first, 4);
-	sw_prefetch(&root->slots[rte_be_to_cpu_32(be) >> root->shift]);
+	sw_prefetch_to(near, &root->slots[rte_be_to_cpu_32(be) >> root->shift]);
 }
 
 /* The loop for AVX-512 with VBMI. */

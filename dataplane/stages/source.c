@@ -135,7 +135,7 @@ static inline void note_entries(struct sw_worker *w, const uint32_t *classes, un
 	for (unsigned int i = 0; i < count; i++) {
 		const uint32_t entry = classes[i] & ~SW_SOURCE_DENIED;
 		denied[i] = entry;
-		sw_prefetch_far(&w->entries[entry]);
+		sw_prefetch(&w->entries[entry]);
 	}
 }
 
@@ -178,7 +178,7 @@ static void ask_for_classes(const struct sw_worker *w, const struct sw_burst *b,
 	for (unsigned int i; sw_next(&listed, &i);) {
 		const uint32_t entry = sw_prefix_table_entry(w->policy->sources, b->classes[i]);
 		if (entry != SW_NONE)
-			sw_prefetch_far(&w->entries[entry]);
+			sw_prefetch(&w->entries[entry]);
 	}
 }
 

@@ -90,6 +90,27 @@ def memory(_):
     return run("--memory", pinned=False)["memory"]
 
 
+# ---- instruction sets ----
+
+ISAS = ("scalar", "avx2", "avx512")
+ISA_CASES = ("syn_v4_1m", "syn_v4_new", "syn_v6_1m", "ack_forged", "ack_valid", "established_v4", "denied", "limited", "mix")
+
+
+def isas(args):
+    """The same cases with the loops for each set that this processor has: {case: {set: cycles}}."""
+    report = {}
+    print("%-16s" % "case" + "".join("%12s" % isa for isa in ISAS))
+    for case in ISA_CASES:
+        report[case] = {}
+        for isa in ISAS:
+            figures = run("--isa", isa, "--case", case, "--runs", max(9, args.runs // 2), "--passes", 32, show=False)
+            if figures["isa"] == isa:
+                report[case][isa] = figures["cases"][0]["cycles_per_packet"]
+        print("%-16s" % case + "".join("%12s" % ("%.1f" % report[case][isa] if isa in report[case] else "-") for isa in ISAS),
+              flush=True)
+    return report
+
+
 # ---- growth ----
 
 AXES = (

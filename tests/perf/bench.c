@@ -75,6 +75,7 @@ static const char usage[] =
 	"  --bits N      2^N sources or flows, whatever the case says; 10 to 24\n"
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
+	"  --isa NAME    instruction set: scalar, avx2 or avx512, at most; default the best that there is\n"
 	"  --spread      each source talks to a service of its own, not all to one\n"
 	"  --count       one pass, no bare loop and no timing: for an instruction counter\n"
 	"  --workers     instead: one worker against two at a time\n"
@@ -107,6 +108,15 @@ static uint32_t number(const char *text, uint32_t least, uint32_t most)
 	return (uint32_t)n;
 }
 
+static enum sw_isa isa_called(const char *name)
+{
+	for (unsigned int isa = 0; isa < SW_ISA_COUNT; isa++)
+		if (strcmp(name, sw_isa_name((enum sw_isa)isa)) == 0)
+			return sw_isa_best((enum sw_isa)isa);
+	fprintf(stderr, "bench: --isa %s: not scalar, avx2 or avx512\n", name);
+	exit(2);
+}
+
 enum mode { RUN_CASES, RUN_WORKERS, RUN_MEMORY, RUN_BARE };
 
 static enum mode parse(int argc, char **argv, struct bench_settings *o)
@@ -116,7 +126,7 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		{"passes", required_argument, NULL, 'p'},
 		{"warm", required_argument, NULL, 'a'}, {"frames", required_argument, NULL, 'f'}, {"bits", required_argument, NULL, 'b'},
 		{"services", required_argument, NULL, 's'}, {"prefixes", required_argument, NULL, 'x'},
-		{"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'}, {"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'},
+		{"isa", required_argument, NULL, 'i'}, {"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'}, {"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'},
 		{"memory", no_argument, NULL, 'm'}, {"list", no_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
 	};
 	enum mode mode = RUN_CASES;
@@ -132,6 +142,7 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		case 'b': o->bits = number(optarg, 10, 24); break;
 		case 's': o->services = number(optarg, 1, SW_SERVICES_MAX); break;
 		case 'x': o->prefixes = number(optarg, 5, 800000); break;
+		case 'i': o->isa = isa_called(optarg); break;
 		case 'd': o->spread = true; break;
 		case 'n': o->count_only = true; break;
 		case 'w': mode = RUN_WORKERS; break;
@@ -178,6 +189,7 @@ static json_t *run_cases(const struct bench_settings *o)
 		const struct large_policy_size size = bench_size_for(&c, o);
 		b.spread = o->spread;
 		bench_box_open(&b, &size);
+		bench_box_use_isa(&b, o->isa);
 		if (c.prepare)
 			c.prepare(&b, &c);
 		c.template(&c);
@@ -201,6 +213,7 @@ static json_t *run_cases(const struct bench_settings *o)
 int main(int argc, char **argv)
 {
 	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = 100, .frames = BENCH_FRAMES, .services = 1000, .prefixes = 100000};
+	o.isa = sw_isa_best(SW_ISA_AVX512);
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;
 
@@ -212,8 +225,8 @@ int main(int argc, char **argv)
 	else if (mode == RUN_BARE)
 		figures = json_pack("{s:b, s:o}", "huge_pages", huge, "bare", bench_bare_alone(&o));
 	else
-		figures = json_pack("{s:I, s:b, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "huge_pages", huge,
-			"cases", run_cases(&o));
+		figures = json_pack("{s:I, s:b, s:s, s:o}", "tsc_hz", (json_int_t)rte_get_tsc_hz(), "huge_pages", huge,
+			"isa", sw_isa_name(o.isa), "cases", run_cases(&o));
 	const int result = o.json ? write_json(o.json, figures) : EXIT_SUCCESS;
 	json_decref(figures);
 	return result;

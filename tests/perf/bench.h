@@ -36,6 +36,8 @@ struct bench_box {
  * cannot be had. One box at a time.
  */
 void bench_box_open(struct bench_box *b, const struct large_policy_size *size);
+/* Before it has seen a packet. */
+void bench_box_use_isa(struct bench_box *b, enum sw_isa isa);
 /* Frames and ports for another worker of the box of `b`. */
 void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second);
 /* Frees the frames of a second worker; to be done before the box is closed. */
@@ -80,6 +82,7 @@ struct bench_settings {
 	unsigned int warm_passes;        /* right before the passes of each run, untimed */
 	unsigned int frames;             /* of the bare loop when it runs alone; a multiple of SW_BURST */
 	unsigned int bits;               /* 0: the case's own source_bits */
+	enum sw_isa isa;                 /* which loops */
 	uint32_t services, prefixes;     /* of the policy; prefixes: IPv4 deny entries */
 	bool count_only;                 /* one pass, between markers, for an instruction counter */
 	bool spread;                     /* each source talks to a service of its own */

@@ -206,6 +206,12 @@ void bench_box_open(struct bench_box *b, const struct large_policy_size *size)
 	}
 }
 
+void bench_box_use_isa(struct bench_box *b, enum sw_isa isa)
+{
+	sw_box_use_isa(b->box, isa);
+	sw_box_new_epoch(b->box, 1); /* cookies too */
+}
+
 void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second)
 {
 	*second = *b;

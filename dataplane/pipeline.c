@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pipeline.h"
 
+#include <rte_cycles.h>
+
 #include "challenges.h"
 #include "core/prefix_table.h"
 #include "flow.h"

@@ -195,7 +195,7 @@ struct sw_worker {
 	unsigned int denied_count;
 	struct sw_group_counters *groups;     /* [groups_max] */
 
-	struct sw_prefetch_choice prefetch;
+	struct sw_prefetch_choice prefetch; /* into which cache to ask for memory */
 
 	/* Of the current burst. */
 	const struct sw_policy *policy;

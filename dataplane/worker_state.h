@@ -49,8 +49,8 @@ struct sw_box {
 int sw_box_open(const struct sw_box_config *config, struct sw_box *box, char *error, size_t error_bytes);
 
 /*
- * Has all workers take the loops for `isa`, which the CPU must have; cookies from the next epoch on. The best one is in
- * use already: this is for who compares them. No worker may be running.
+ * Has all workers take the loops for `isa`, which the CPU must have; cookies from the next epoch on. Control sees it as the
+ * box's. The best one is in use already: this is for who compares them. No worker may be running.
  */
 void sw_box_use_isa(struct sw_box *box, enum sw_isa isa);
 

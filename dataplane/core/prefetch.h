@@ -8,7 +8,7 @@
  * Asks for a line of memory that will be read or written soon, any address: into the first-level cache if `near`, otherwise
  * into the second. The first has some two dozen lines on their way at a time; whoever asks it for more waits until the
  * next may go. The second takes more, but at times ignores what it is asked for. Which of the two pays, prefetch_choice.h
- * finds out (docs/decisions/0022-ask-either-level.md).
+ * finds out (docs/decisions/0024-ask-either-level.md).
  */
 static inline void sw_prefetch_to(bool near, const void *line)
 {
@@ -18,7 +18,7 @@ static inline void sw_prefetch_to(bool near, const void *line)
 		__builtin_prefetch(line, 0, 2);
 }
 
-/* Where nobody has tried which pays: what is rare, or not asked for in bulk. */
+/* What the choice does not extend to: the prefix table below its root, services, counters of its entries, setups of flows. */
 static inline void sw_prefetch(const void *line)
 {
 	sw_prefetch_to(false, line);

@@ -17,6 +17,22 @@ static void note_window(struct sw_prefetch_choice *c)
 		c->best[c->near] = cost;
 }
 
+static void end(struct sw_prefetch_choice *c)
+{
+	c->timed = false;
+	c->window = 0;
+	c->left = SW_CHOICE_PERIOD;
+	c->small = 0;
+	c->cycles = c->packets = 0;
+}
+
+void sw_prefetch_choice_give_up(struct sw_prefetch_choice *c)
+{
+	if (c->window % 2 == 0) /* the other way was on trial */
+		c->near = !c->near;
+	end(c);
+}
+
 /* After an even number of windows: `near` is again what it was before. */
 static void choose(struct sw_prefetch_choice *c)
 {
@@ -24,9 +40,7 @@ static void choose(struct sw_prefetch_choice *c)
 
 	if (other < chosen - chosen / 32)
 		c->near = !c->near;
-	c->timed = false;
-	c->window = 0;
-	c->left = SW_CHOICE_PERIOD;
+	end(c);
 }
 
 void sw_prefetch_choice_go_on(struct sw_prefetch_choice *c)

@@ -75,7 +75,8 @@ static inline SW_AVX512_VBMI void make_sets(struct sw_burst *b, uint32_t odd, co
 
 /* At a frame of that family, or of none if it is said to be IPv6. */
 static __rte_always_inline SW_AVX512_VBMI enum sw_plain look(struct sw_plain_wide *wide, const struct sw_trie_root *root,
-	bool near, bool is_ipv6, const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *p, struct sw_plain_common *common)
+	bool near, bool is_ipv6, const uint8_t *frame, uint32_t bytes, enum sw_side side, struct sw_packet *p,
+	struct sw_plain_common *common)
 {
 	const uint8_t *source = frame + (is_ipv6 ? 22 : 26);
 

@@ -35,8 +35,13 @@ def figures_in(text):
 
 
 def constant(text, name, otherwise):
-    found = re.search(r"\b%s\s*=\s*(\d+)\b" % name, text)
-    return int(found.group(1)) if found else otherwise
+    """A plain number, of an enum, a variable or a macro."""
+    if not re.search(r"\b%s\b" % name, text):
+        return otherwise
+    found = re.search(r"(?:#define\s+%s\s+|\b%s\s*=\s*)(\d+)[uUlL]*\s*(?:[,;}]|//|$)" % (name, name), text, re.M)
+    if not found:
+        raise LabError("--yardstick: %s is there but is no plain number (as in `enum { %s = 100 };`)" % (name, name))
+    return int(found.group(1))
 
 
 def options_like(source):
@@ -44,8 +49,10 @@ def options_like(source):
     has no constants of these names is held against our own defaults."""
     with open(source, errors="replace") as file:
         text = file.read()
-    frames = min(constant(text, "FRAMES", sw_bench.FRAMES), sw_bench.FRAMES)
-    return ("--frames", max(frames // 32, 1) * 32, "--passes", constant(text, "ROUNDS", 100), "--runs",
+    frames = constant(text, "FRAMES", sw_bench.FRAMES)
+    if frames % 32 or not 0 < frames <= sw_bench.FRAMES:
+        raise LabError("--yardstick %s: FRAMES is %d; ours can have a multiple of 32 up to %d" % (source, frames, sw_bench.FRAMES))
+    return ("--frames", frames, "--passes", constant(text, "ROUNDS", 100), "--runs",
             max(constant(text, "RUNS", 15), 9), "--warm", 0)
 
 
@@ -57,7 +64,8 @@ def run_ours(options):
 
 def run_other(program, source, huge):
     """On the same CPU and the same kind of memory as ours (tests/perf/bench_eal.c)."""
-    command = sw_bench.ahead_of_others() + [program, "-l", sw_bench.last_cpu(), "--iova-mode=va", "--no-pci", "--no-telemetry"]
+    command = sw_bench.ahead_of_others() + [program, "-l", sw_bench.last_cpu(), "--iova-mode=va", "--no-pci", "--no-telemetry",
+                                            "--no-shconf", "--file-prefix", "sw-yardstick"]
     command += ["--in-memory"] if huge else ["--no-huge", "-m", "900"]
     try:
         done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_S)
@@ -95,6 +103,13 @@ def show(rows, huge):
         TURNS, "huge" if huge else "ordinary"))
 
 
+def check(args):
+    """Before anything takes minutes: would it run?"""
+    with tempfile.TemporaryDirectory(prefix="seawall-bench-") as directory:
+        compile_source(args.yardstick, directory)
+    options_like(args.yardstick)
+
+
 def yardstick(args):
     with tempfile.TemporaryDirectory(prefix="seawall-bench-") as directory:
         program = compile_source(args.yardstick, directory)
@@ -108,4 +123,8 @@ def yardstick(args):
     if not rows:
         raise LabError("--yardstick %s: none of its figures is for 2^16, 2^20 or 2^24 sources, as ours are" % args.yardstick)
     show(rows, huge)
-    return rows
+    print("ours with " + " ".join(map(str, options)))
+    left_out = {16, 20, 24} - {row["source_bits"] for row in rows}
+    if left_out:
+        print("not among the figures of both: " + ", ".join("2^%d" % bits for bits in sorted(left_out)))
+    return {"rows": rows, "huge_pages": huge, "ours": " ".join(map(str, options))}

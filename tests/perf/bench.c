@@ -71,7 +71,7 @@ static const char usage[] =
 	"  --json FILE   the figures as JSON too\n"
 	"  --runs N      runs of each case, at least 9 (default 15)\n"
 	"  --passes N    passes over 8,192 frames in each run (default 100)\n"
-	"  --warm N      untimed passes right before those of each run (default 100)\n"
+	"  --warm N      untimed passes right before those of each run of a case (default 100)\n"
 	"  --bits N      2^N sources or flows, whatever the case says; 10 to 24\n"
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
@@ -123,11 +123,12 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 {
 	static const struct option longs[] = {
 		{"case", required_argument, NULL, 'c'}, {"json", required_argument, NULL, 'j'}, {"runs", required_argument, NULL, 'r'},
-		{"passes", required_argument, NULL, 'p'},
-		{"warm", required_argument, NULL, 'a'}, {"frames", required_argument, NULL, 'f'}, {"bits", required_argument, NULL, 'b'},
+		{"passes", required_argument, NULL, 'p'}, {"warm", required_argument, NULL, 'a'},
+		{"frames", required_argument, NULL, 'f'}, {"bits", required_argument, NULL, 'b'},
 		{"services", required_argument, NULL, 's'}, {"prefixes", required_argument, NULL, 'x'},
-		{"isa", required_argument, NULL, 'i'}, {"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'}, {"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'},
-		{"memory", no_argument, NULL, 'm'}, {"list", no_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
+		{"isa", required_argument, NULL, 'i'}, {"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'},
+		{"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'}, {"memory", no_argument, NULL, 'm'},
+		{"list", no_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
 	};
 	enum mode mode = RUN_CASES;
 
@@ -212,8 +213,8 @@ static json_t *run_cases(const struct bench_settings *o)
 
 int main(int argc, char **argv)
 {
-	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = 100, .frames = BENCH_FRAMES, .services = 1000, .prefixes = 100000};
-	o.isa = sw_isa_best(SW_ISA_AVX512);
+	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = 100, .frames = BENCH_FRAMES,
+		.isa = sw_isa_best(SW_ISA_AVX512), .services = 1000, .prefixes = 100000};
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;
 

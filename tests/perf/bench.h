@@ -107,7 +107,10 @@ struct large_policy_size bench_size_for(const struct bench_case *c, const struct
 struct bench_result bench_run_case(struct bench_box *b, const struct bench_case *c, const struct bench_settings *o);
 /* For an instruction counter: everything but the counted pass is set-up. */
 void bench_count_case(struct bench_box *b, const struct bench_case *c);
-/* False without AVX-512 or memory. The table lies where the pipeline's do, or in EAL's memory, where a loop of DPDK's would have it. */
+/*
+ * False without AVX-512 or memory. The table lies where the pipeline's do, or in EAL's memory, where a loop of DPDK's would
+ * have it.
+ */
 bool bench_bare_open(struct bench_bare *y, unsigned int source_bits, bool in_eal_memory);
 void bench_bare_close(struct bench_bare *y);
 /* One run: cycles a packet, the generator's taken off. */

@@ -8,7 +8,7 @@
 
 #include "../../dataplane/memory.h"
 
-enum { BUFFER_BYTES = 192 << 20, ARGUMENTS_MAX = 16 }; /* more than two pools and their rings take */
+enum { BUFFER_BYTES = 320 << 20, ARGUMENTS_MAX = 16 }; /* more than two pools take, or the largest table of the bare loop */
 
 int bench_eal_start(const char *name, const char *lcores, bool *huge_out)
 {

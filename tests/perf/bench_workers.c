@@ -79,6 +79,7 @@ json_t *bench_two_workers(const struct bench_settings *o)
 	size.workers = 2;
 	size.limiter_entries *= 2; /* of the box: as many for each worker as one alone would have */
 	bench_box_open(&first, &size);
+	bench_box_use_isa(&first, o->isa);
 	bench_box_second(&first, 1, &second);
 	c.template(&c);
 	pthread_barrier_init(&start, NULL, 2);

@@ -211,7 +211,7 @@ static void one_round(struct world *world, uint64_t now)
 	struct sw_lanes_run run = {
 		.table = &world->table, .levels = &world->levels[is_ipv6], .service = random_below(&world->random, 2),
 		.kind = (enum sw_limiter_kind)random_below(&world->random, 2), .is_ipv6 = is_ipv6,
-		.wanted = (uint8_t)random_below(&world->random, 16), .now = now,
+		.wanted = (uint8_t)random_below(&world->random, 16), .now = now, .near = random_below(&world->random, 2),
 	};
 	const struct found f = find_plain(&run, &source);
 

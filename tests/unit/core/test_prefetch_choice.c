@@ -100,6 +100,29 @@ static void test_small_bursts_do_not_count(void **state)
 	assert_true(c.near);
 }
 
+/* Wherever in a trial the flood ends: the way that was chosen is taken again, nothing is timed, and the next trial is whole. */
+static void test_a_trial_without_a_flood_is_given_up(void **state)
+{
+	(void)state;
+	for (unsigned int at = 1; at < TRIAL; at += SW_CHOICE_WINDOW / 2)
+		for (unsigned int better = 0; better < 2; better++) {
+			struct processor p = {.cycles = {100, 100}};
+			p.cycles[better] = 80;
+			struct sw_prefetch_choice c = chosen_by(&p);
+			run(&c, &p, SW_CHOICE_PERIOD + at, BURST);
+			assert_true(c.timed);
+			run(&c, &p, SW_CHOICE_PATIENCE - 1, 1);
+			assert_true(c.timed);
+			run(&c, &p, 1, 1);
+			assert_false(c.timed);
+			assert_int_equal(c.near, better);
+			p.cycles[!better] = 40;
+			run(&c, &p, SW_CHOICE_PERIOD + TRIAL, BURST);
+			assert_false(c.timed);
+			assert_int_equal(c.near, !better);
+		}
+}
+
 static void test_trials_are_rare(void **state)
 {
 	(void)state;
@@ -119,6 +142,7 @@ int main(void)
 		cmocka_unit_test(test_it_changes_its_mind),
 		cmocka_unit_test(test_interruptions_do_not_decide),
 		cmocka_unit_test(test_small_bursts_do_not_count),
+		cmocka_unit_test(test_a_trial_without_a_flood_is_given_up),
 		cmocka_unit_test(test_trials_are_rare),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * SYNs go through the limits a burst at a time, step by step; what is decided and what is left behind is the same as if
  * each had come alone. In tables so small that entries push out those that others of the burst have just found.
  */
-#include "pipeline_net.h"
+#include "pipeline_model.h"
 
 #include "../core/random_prefixes.h"
 #include "admission.h"
@@ -197,6 +197,40 @@ static void bursts_are_decided_as_their_syns(struct net *n)
 	forget(&after);
 }
 
+/* Bursts of `packets` data packets that nobody knows. */
+static void send_bursts(struct net *n, unsigned int bursts, unsigned int packets)
+{
+	struct session s = session_of(n, 0);
+
+	for (unsigned int i = 0; i < bursts; i++) {
+		for (unsigned int k = 0; k < packets; k++)
+			client_data(&s, 10);
+		net_run(n);
+	}
+}
+
+/* The pipeline tells the choice of how to ask for memory of each burst, and what it cost while a trial lasts. */
+static void bursts_are_timed_during_trials(struct net *n)
+{
+	const struct sw_prefetch_choice *c = &n->w->prefetch;
+
+	assert_int_equal(c->left, SW_CHOICE_FIRST);
+	send_bursts(n, 10, SW_CHOICE_PACKETS_MIN - 1);
+	assert_int_equal(c->left, SW_CHOICE_FIRST);
+	send_bursts(n, SW_CHOICE_FIRST - 1, SW_BURST);
+	assert_false(c->timed);
+	assert_int_equal(c->cycles, 0);
+	assert_int_equal(c->packets, (SW_CHOICE_FIRST - 1) * SW_BURST);
+	send_bursts(n, 1, SW_BURST);
+	assert_true(c->timed);
+	send_bursts(n, 1, SW_BURST);
+	assert_int_equal(c->packets, SW_BURST);
+	assert_true(c->cycles > 0);
+	send_bursts(n, SW_CHOICE_WINDOW - 1, SW_BURST);
+	assert_true(c->near); /* the second window */
+	assert_true(c->best[false] > 0 && c->best[false] != UINT64_MAX);
+}
+
 static void shape_bursts(struct draft *d)
 {
 	d->boot.source_records = 16;
@@ -233,6 +267,7 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_crowded),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_far_from_home),
+	NET_CASE_ONCE(bursts_are_timed_during_trials, NULL),
 };
 
 int main(void)

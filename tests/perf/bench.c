@@ -76,6 +76,7 @@ static const char usage[] =
 	"  --services N  services in the policy (default 1000)\n"
 	"  --prefixes N  IPv4 deny prefixes; a fifth as many IPv6 ones (default 100000)\n"
 	"  --isa NAME    instruction set: scalar, avx2 or avx512, at most; default the best that there is\n"
+	"  --ask LEVEL   first or second: into which cache to ask for memory, instead of finding out\n"
 	"  --spread      each source talks to a service of its own, not all to one\n"
 	"  --count       one pass, no bare loop and no timing: for an instruction counter\n"
 	"  --workers     instead: one worker against two at a time\n"
@@ -117,6 +118,16 @@ static enum sw_isa isa_called(const char *name)
 	exit(2);
 }
 
+static enum bench_ask ask_called(const char *name)
+{
+	if (strcmp(name, "first") == 0)
+		return BENCH_ASK_FIRST;
+	if (strcmp(name, "second") == 0)
+		return BENCH_ASK_SECOND;
+	fprintf(stderr, "bench: --ask %s: not first or second\n", name);
+	exit(2);
+}
+
 enum mode { RUN_CASES, RUN_WORKERS, RUN_MEMORY, RUN_BARE };
 
 static enum mode parse(int argc, char **argv, struct bench_settings *o)
@@ -126,7 +137,8 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		{"passes", required_argument, NULL, 'p'}, {"warm", required_argument, NULL, 'a'},
 		{"frames", required_argument, NULL, 'f'}, {"bits", required_argument, NULL, 'b'},
 		{"services", required_argument, NULL, 's'}, {"prefixes", required_argument, NULL, 'x'},
-		{"isa", required_argument, NULL, 'i'}, {"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'},
+		{"isa", required_argument, NULL, 'i'}, {"ask", required_argument, NULL, 'k'},
+		{"spread", no_argument, NULL, 'd'}, {"count", no_argument, NULL, 'n'},
 		{"workers", no_argument, NULL, 'w'}, {"bare", no_argument, NULL, 'B'}, {"memory", no_argument, NULL, 'm'},
 		{"list", no_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0},
 	};
@@ -144,6 +156,7 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		case 's': o->services = number(optarg, 1, SW_SERVICES_MAX); break;
 		case 'x': o->prefixes = number(optarg, 5, 800000); break;
 		case 'i': o->isa = isa_called(optarg); break;
+		case 'k': o->ask = ask_called(optarg); break;
 		case 'd': o->spread = true; break;
 		case 'n': o->count_only = true; break;
 		case 'w': mode = RUN_WORKERS; break;
@@ -191,6 +204,7 @@ static json_t *run_cases(const struct bench_settings *o)
 		b.spread = o->spread;
 		bench_box_open(&b, &size);
 		bench_box_use_isa(&b, o->isa);
+		bench_box_ask(&b, o->ask);
 		if (c.prepare)
 			c.prepare(&b, &c);
 		c.template(&c);

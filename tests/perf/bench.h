@@ -16,6 +16,8 @@ enum {
 	BENCH_CLIENT_PORT = 1024,
 };
 
+enum bench_ask { BENCH_ASK_EITHER, BENCH_ASK_FIRST, BENCH_ASK_SECOND };
+
 /* One worker of a box, with the frames that it works on. */
 struct bench_box {
 	struct sw_box *box;
@@ -38,6 +40,7 @@ struct bench_box {
 void bench_box_open(struct bench_box *b, const struct large_policy_size *size);
 /* Before it has seen a packet. */
 void bench_box_use_isa(struct bench_box *b, enum sw_isa isa);
+void bench_box_ask(struct bench_box *b, enum bench_ask ask);
 /* Frames and ports for another worker of the box of `b`. */
 void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second);
 /* Frees the frames of a second worker; to be done before the box is closed. */
@@ -83,6 +86,7 @@ struct bench_settings {
 	unsigned int frames;             /* of the bare loop when it runs alone; a multiple of SW_BURST */
 	unsigned int bits;               /* 0: the case's own source_bits */
 	enum sw_isa isa;                 /* which loops */
+	enum bench_ask ask;              /* into which cache to ask for memory; EITHER: as production, the worker finds out */
 	uint32_t services, prefixes;     /* of the policy; prefixes: IPv4 deny entries */
 	bool count_only;                 /* one pass, between markers, for an instruction counter */
 	bool spread;                     /* each source talks to a service of its own */

@@ -212,6 +212,14 @@ void bench_box_use_isa(struct bench_box *b, enum sw_isa isa)
 	sw_box_new_epoch(b->box, 1); /* cookies too */
 }
 
+void bench_box_ask(struct bench_box *b, enum bench_ask ask)
+{
+	if (ask == BENCH_ASK_EITHER)
+		return;
+	b->worker->prefetch.near = ask == BENCH_ASK_FIRST;
+	b->worker->prefetch.left = UINT32_MAX; /* bursts until it tries: more than any run has */
+}
+
 void bench_box_second(const struct bench_box *b, unsigned int worker, struct bench_box *second)
 {
 	*second = *b;

@@ -210,7 +210,7 @@ void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syn
 #define SW_TARGET_KEYS
 #include "admission_loops.h"
 
-static const struct sw_admission_loops plain_loops = {prepare_run, admit_syns};
+static const struct sw_admission_loops plain_loops = {prepare_run, place_syns, admit_syns};
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {
@@ -221,6 +221,11 @@ void sw_admission_prepare(struct sw_worker *w, const struct sw_admission_run *ru
 	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes)
 {
 	w->admission->prepare(w, run, kind, first, stride, lanes);
+}
+
+void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns)
+{
+	w->admission->place_syns(w, syns);
 }
 
 uint32_t sw_admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,

@@ -3,8 +3,8 @@
  * May this SYN be answered, may this proven connection be opened? Token buckets and caps of the source, its prefixes, its
  * group and its service, all of which have to agree before any gives a token.
  *
- * Made for bursts: prepare works out where everything stands, and asks for that memory; admit decides, one after the other
- * and in the order of arrival.
+ * Made for bursts: prepare works out where everything is at home, place where it stands, and each asks for that memory;
+ * admit decides, one after the other and in the order of arrival.
  */
 #ifndef SW_ADMISSION_H
 #define SW_ADMISSION_H
@@ -28,8 +28,10 @@ struct sw_syn_admissions {
 	unsigned int run_count;
 	uint8_t run_of[SW_BURST];
 	uint32_t prepared;         /* those that are in a run, and whose lanes have keys */
+	uint32_t doubtful;         /* those that are in a run, and have keys, but may not have to go through the limits */
 	uint32_t grouped;          /* of these, those whose source is in a group: groups[] is an index into policy->group */
 	uint32_t groups[SW_BURST];
+	uint32_t over;             /* those that are plainly over their limits; of the limits alone */
 	uint32_t unsettled;        /* those whose entries have yet to be made, or to be looked for anew; of the limits alone */
 };
 
@@ -54,7 +56,13 @@ void sw_admission_prepare(struct sw_worker *w, const struct sw_admission_run *ru
 	const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes);
 
 /*
- * SYNs, prepared, run by run: checks block, levels, group and service, and takes a token of each when all agree. Returns
+ * SYNs, prepared: finds out where their entries stand, by the lines of their homes, and asks for those. The sooner before
+ * sw_admit_syns() the better; once, between the last of them to be prepared and that.
+ */
+void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns);
+
+/*
+ * SYNs, placed, run by run: checks block, levels, group and service, and takes a token of each when all agree. Returns
  * the set of those refused, whose reasons[i] says why, and adds to `proven` those whose
  * source has proven itself before (of those refused, not all). Keeps count of what the source claims either way. `packets`: the burst's.
  */

@@ -10,4 +10,4 @@
 #define SW_TARGET_KEYS SW_AVX512_VAES
 #include "admission_loops.h"
 
-const struct sw_admission_loops sw_admission_loops_avx512 = {prepare_run, admit_syns};
+const struct sw_admission_loops sw_admission_loops_avx512 = {prepare_run, place_syns, admit_syns};

@@ -138,17 +138,22 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 }
 
 /*
- * Step by step over all: what one has asked for arrives while the others of the burst are asked for. Where sources were
- * over their limits a burst ago, most are now: one that plainly is has no need of the later steps.
+ * Where sources were over their limits a burst ago, most are now: one that plainly is has no need of the later steps.
  */
+static void place_syns(struct sw_worker *w, struct sw_syn_admissions *syns)
+{
+	syns->over = unlikely(w->sources_were_over) ? sw_admission_find_over(w, syns) : 0;
+	place_all(w, syns, syns->prepared & ~syns->over);
+}
+
+/* Step by step over all: what one has asked for arrives while the others of the burst are asked for. */
 static uint32_t admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST], uint32_t *proven)
 {
-	const uint32_t over = unlikely(w->sources_were_over) ? sw_admission_find_over(w, syns) : 0;
+	const uint32_t over = syns->over;
 	uint32_t set = syns->prepared & ~over, stretch;
 	struct outcome out = {.reasons = reasons};
 
-	place_all(w, syns, set);
 	find_all(w, syns, set);
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;)
 		admit_stretch(w, syns, packets, run, stretch, &out);

@@ -11,6 +11,7 @@
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
 		const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes);
+	void (*place_syns)(struct sw_worker *w, struct sw_syn_admissions *syns);
 	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 		uint8_t reasons[SW_BURST], uint32_t *proven);
 };

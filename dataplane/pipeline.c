@@ -9,6 +9,14 @@
 #include "sources.h"
 #include "stages/stage.h"
 
+/*
+ * A burst at a time would wait for memory at each step that looks at what the step before has asked for. So two are under
+ * way, a step of one between two of the other:
+ *
+ *     burst n         receive   locate                      decide
+ *     burst n + 1                        receive  sources           locate ...
+ */
+
 enum { RECORDS_SLICE = 8 };
 
 void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
@@ -28,40 +36,71 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->side = side;
 	b->pending = sw_burst_all(b);
 	b->syns = b->proven = 0;
-	b->elsewhere = b->known = b->stale = 0;
-	b->admissions.prepared = b->admissions.grouped = 0;
+	b->elsewhere = b->known = b->stale = b->watched = 0;
+	b->admissions.prepared = b->admissions.doubtful = b->admissions.grouped = 0;
 	b->admissions.run_count = 0;
 	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
+}
+
+/* What it is, and whose. */
+static void receive(struct sw_worker *w, struct sw_burst *b, bool handed_over)
+{
+	sw_stage_parse(w, b);
+	if (!handed_over) {
+		w->totals.count[SW_COUNT_RX] += b->count;
+		w->totals.count[SW_COUNT_RX_BYTES] += b->bytes;
+	}
+	sw_stage_classify(w, b, handed_over);
+	sw_lookup_ask(w, b);
+}
+
+/* Where what it concerns stands. */
+static void locate(struct sw_worker *w, struct sw_burst *b)
+{
+	sw_lookup_guess(w, b);
+	sw_limits_place(w, b);
+}
+
+static void decide(struct sw_worker *w, struct sw_burst *b)
+{
+	sw_stage_limit(w, b);
+	sw_stage_challenge(w, b);
+	sw_stage_lookup(w, b);
+	sw_stage_source(w, b);
+	sw_stage_translate(w, b);
+	sw_stage_verify(w, b);
+	sw_stage_transmit(w, b);
+}
+
+static void finish(struct sw_worker *w)
+{
+	if (w->waiting == NULL)
+		return;
+	locate(w, w->waiting);
+	decide(w, w->waiting);
+	w->waiting = NULL;
 }
 
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over)
 {
 	const uint64_t begin = unlikely(w->prefetch.timed) ? rte_rdtsc() : 0;
-	struct sw_burst b;
+	struct sw_burst *before = w->waiting, *b = before == w->bursts ? w->bursts + 1 : w->bursts;
 
-	open_burst(&b, mbufs, count, link, side);
-	sw_stage_parse(w, &b);
-	if (!handed_over) {
-		w->totals.count[SW_COUNT_RX] += count;
-		w->totals.count[SW_COUNT_RX_BYTES] += b.bytes;
-	}
-	sw_stage_classify(w, &b, handed_over);
-	sw_lookup_ask(w, &b);
-	sw_sources_of_syns(w, &b);
-	sw_lookup_guess(w, &b);
-	sw_stage_limit(w, &b);
-	sw_stage_challenge(w, &b);
-	sw_stage_lookup(w, &b);
-	sw_stage_source(w, &b);
-	sw_stage_translate(w, &b);
-	sw_stage_verify(w, &b);
-	sw_stage_transmit(w, &b);
+	open_burst(b, mbufs, count, link, side);
+	receive(w, b, handed_over);
+	if (before != NULL)
+		locate(w, before);
+	sw_sources_of_syns(w, b);
+	if (before != NULL)
+		decide(w, before);
+	w->waiting = b;
 	sw_prefetch_choice_count(&w->prefetch, count, begin ? rte_rdtsc() - begin : 0);
 }
 
 void sw_pipeline_timers(struct sw_worker *w)
 {
+	finish(w);
 	if ((int64_t)(w->now - w->next_timers_tsc) < 0)
 		return;
 	w->next_timers_tsc = w->now + w->shared->tsc_hz / 1000;
@@ -88,6 +127,7 @@ void sw_pipeline_end(struct sw_worker *w)
 {
 	struct sw_worker_counters *c = w->counters;
 
+	finish(w);
 	sw_transmit_flush(w);
 	sw_sources_count_denied(w);
 	const uint64_t version = atomic_load_explicit(&c->version, memory_order_relaxed);
@@ -185,6 +225,7 @@ static void explain(struct sw_worker *w, const struct sw_request *q, struct sw_e
 
 void sw_pipeline_mail(struct sw_worker *w, struct sw_mail *mail)
 {
+	finish(w);
 	mail->reply->status = SW_REPLY_OK;
 	if (mail->request.kind == SW_REQUEST_UNBLOCK)
 		mail->reply->count = sw_source_unblock(w, &mail->request.address, mail->request.service_slot);

@@ -15,8 +15,9 @@ void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc);
 
 /*
  * Up to SW_BURST packets that came in at one end of one link. Takes ownership of every mbuf: each is transmitted,
- * handed over, held or freed. `handed_over`: they came through a ring from the worker that received them and have
- * been counted as received there.
+ * handed over, held or freed, by the next burst of the round at the latest, or else by whatever of the functions below
+ * comes first. `handed_over`: they came through a ring from the worker that received them and have been counted as
+ * received there.
  */
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over);

@@ -20,13 +20,20 @@ struct loop {
 	uint64_t spin_cycles, idle_since_tsc;
 };
 
+/* As long as bursts are full: the pipeline works on two at a time. */
 static unsigned int receive_from(struct sw_worker *w, const struct sw_queue *q, unsigned int link, enum sw_side side)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
-	const uint16_t count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
-	if (count)
-		sw_pipeline_burst(w, mbufs, count, link, side, false);
-	return count;
+	unsigned int all = 0;
+	uint16_t count = SW_BURST;
+
+	for (unsigned int n = 0; count == SW_BURST && n < SW_ROUND_BURSTS; n++) {
+		count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
+		if (count)
+			sw_pipeline_burst(w, mbufs, count, link, side, false);
+		all += count;
+	}
+	return all;
 }
 
 /* SYNs last: what a flood fills, connections do not wait behind. */

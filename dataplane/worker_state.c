@@ -54,6 +54,7 @@ static struct sw_worker *place(struct arena *a, const struct sw_boot *boot, uint
 	to->held = carve(a, held * sizeof(*to->held));
 	to->challenge_keys = carve(a, SW_CHALLENGES * sizeof(*to->challenge_keys));
 	to->challenges = carve(a, SW_CHALLENGES * sizeof(*to->challenges));
+	to->bursts = carve(a, SW_BURSTS_UNDER_WAY * sizeof(*to->bursts));
 	to->answer_memos = carve(a, 2 * sizeof(*to->answer_memos));
 	uint64_t mask;
 	const size_t limiter =

@@ -180,8 +180,16 @@ void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns)
 			prepare(w, b, &runs[k]);
 }
 
-/* Adds those that have yet to be looked at; `watched` of them pass whatever the limits say. */
-static void select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watched)
+void sw_limits_doubt(struct sw_burst *b, uint32_t syns)
+{
+	struct sw_syn_admissions *a = &b->admissions;
+
+	a->doubtful = a->prepared & syns;
+	a->prepared &= ~syns;
+}
+
+/* Adds those that have yet to be looked at. Doubtful ones are in a run already. */
+static void select_syns(struct sw_worker *w, struct sw_burst *b)
 {
 	uint32_t todo = b->pending & b->syns & ~b->admissions.prepared, selected = 0;
 	struct sw_admission_run runs[SW_BURST];
@@ -194,20 +202,28 @@ static void select_syns(struct sw_worker *w, struct sw_burst *b, uint32_t *watch
 		b->admissions.groups[i] = group;
 		b->admissions.grouped |= (uint32_t)(group != SW_NONE) << i;
 		selected |= 1u << i;
-		*watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
+		b->watched |= (uint32_t)(s->mode == SW_MODE_MONITOR) << i;
 	}
-	const unsigned int count = sw_burst_runs(w, b, selected, runs);
+	b->admissions.prepared |= selected & b->admissions.doubtful;
+	const unsigned int count = sw_burst_runs(w, b, selected & ~b->admissions.doubtful, runs);
 	for (unsigned int k = 0; k < count; k++)
 		prepare(w, b, &runs[k]);
 }
 
+void sw_limits_place(struct sw_worker *w, struct sw_burst *b)
+{
+	if ((b->pending & b->syns) == 0)
+		return;
+	select_syns(w, b);
+	sw_place_syns(w, &b->admissions);
+}
+
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)
 {
-	uint32_t watched = 0;
+	uint32_t watched = b->watched;
 
 	if ((b->pending & b->syns) == 0)
 		return;
-	select_syns(w, b, &watched);
 	const uint32_t refused = sw_admit_syns(w, &b->admissions, b->packets, b->reasons, &b->proven);
 	if (refused & ~watched)
 		refuse(w, b, refused & ~watched);

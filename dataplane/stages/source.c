@@ -92,9 +92,18 @@ static inline uint32_t find_bit(const struct sw_burst *b, uint32_t bit)
 	return set;
 }
 
+/* Of SYNs whose slots have been read, those who are worth preparing: one in a list is looked at anew. */
+static inline uint32_t find_worth_asking(const struct sw_burst *b, uint32_t syns, uint32_t undecided)
+{
+	const uint32_t unlisted = syns & sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
+
+	return __builtin_popcount(undecided) <= __builtin_popcount(unlisted) ? unlisted | undecided : unlisted;
+}
+
 /*
  * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list.
- * Most are in none, and what they pay for is a slot of the trie's root.
+ * Most are in none, and what they pay for is a slot of the trie's root. Of a few nobody knows before the walk: the memory
+ * of their limits would be waited for if it was not asked for with that of the others.
  */
 static uint32_t find_listed(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
@@ -105,12 +114,14 @@ static uint32_t find_listed(struct sw_worker *w, struct sw_burst *b, uint32_t pa
 	read_root(trie, b, packets & ipv6, SW_TRIE_IPV6);
 	const uint32_t undecided = packets & find_bit(b, SW_TRIE_NODE);
 	sw_prefix_trie_ask(trie, undecided, b->classes);
-	sw_limits_ask(w, b, packets & b->syns & sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE));
+	sw_limits_ask(w, b, find_worth_asking(b, packets & b->syns, undecided & b->syns));
 	if (undecided & ~ipv6)
 		sw_prefix_trie_walk(trie, SW_TRIE_IPV4, clients, undecided & ~ipv6, b->classes);
 	if (undecided & ipv6)
 		sw_prefix_trie_walk(trie, SW_TRIE_IPV6, clients, undecided & ipv6, b->classes);
-	return ~sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
+	const uint32_t listed = ~sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
+	sw_limits_doubt(b, undecided & listed);
+	return listed;
 }
 
 /* Those of a set whose service drops what it does not want. */

@@ -31,6 +31,7 @@ struct sw_burst {
 	uint32_t elsewhere;             /* bit i: its flow may stand in its second bucket; between sw_lookup_guess() and stage 5 */
 	uint32_t known;                 /* bit i: flows[i] is one; as of when all were looked up */
 	uint32_t stale;                 /* bit i: and it does not say what the policy thinks of its source, or that counts */
+	uint32_t watched;               /* bit i: a SYN that passes whatever the limits say, in mode monitor; set by the limits */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */
@@ -75,10 +76,14 @@ void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b);
 void sw_sources_count_denied(struct sw_worker *w);
 
 /*
- * Of SYNs that are in no list, prepares what the limits will look at, as far as they will. For the stage before, which
- * has memory to wait for.
+ * Of SYNs that are in no list, as far as is known, prepares what the limits will look at, as far as they will. For the
+ * stage before, which has memory to wait for, and then says who is in one after all: they are to be looked at anew.
  */
 void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns);
+void sw_limits_doubt(struct sw_burst *b, uint32_t syns);
+
+/* Ahead of stage 3: whom the limits will look at, and where; that memory is asked for. */
+void sw_limits_place(struct sw_worker *w, struct sw_burst *b);
 
 /*
  * A set in runs of the same service and family, in the order of their first packets. Returns how many there are: as a

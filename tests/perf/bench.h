@@ -126,7 +126,7 @@ struct json_t *bench_two_workers(const struct bench_settings *o);
 /* What tables take by element, and what a box of 16 GiB holds. */
 struct json_t *bench_memory(const struct bench_settings *o);
 
-/* SW_BURST frames through the pipeline, as a worker's loop does it. */
+/* A round of SW_BURST frames through the pipeline, as a worker's loop does it. */
 void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side);
 /* One pass over all frames, in TSC cycles of CPU time. Without `work` only the generator runs: what it costs is taken off. */
 double bench_pass(struct bench_box *b, const struct bench_case *c, bool work);

@@ -47,14 +47,33 @@ static void stand(struct bench_box *b)
 	b->stands_since = rte_rdtsc();
 }
 
+static void begin_round(struct bench_box *b)
+{
+	sw_pipeline_begin(b->worker, rte_rdtsc() - b->stood);
+}
+
+static void end_round(struct bench_box *b)
+{
+	sw_pipeline_timers(b->worker);
+	sw_pipeline_end(b->worker);
+}
+
 void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side)
 {
-	struct sw_worker *w = b->worker;
+	begin_round(b);
+	sw_pipeline_burst(b->worker, burst, SW_BURST, 0, side, false);
+	end_round(b);
+}
 
-	sw_pipeline_begin(w, rte_rdtsc() - b->stood);
-	sw_pipeline_burst(w, burst, SW_BURST, 0, side, false);
-	sw_pipeline_timers(w);
-	sw_pipeline_end(w);
+/* Burst i of a pass. Queues are never empty: a round takes as many as it may. */
+static inline void work_on(struct bench_box *b, const struct bench_case *c, unsigned int i)
+{
+	_Static_assert(BENCH_FRAMES / SW_BURST % SW_ROUND_BURSTS == 0, "whole rounds");
+	if (i % SW_ROUND_BURSTS == 0)
+		begin_round(b);
+	sw_pipeline_burst(b->worker, b->frames + i * SW_BURST, SW_BURST, 0, side_of(c, i), false);
+	if (i % SW_ROUND_BURSTS == SW_ROUND_BURSTS - 1)
+		end_round(b);
 }
 
 double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
@@ -63,11 +82,10 @@ double bench_pass(struct bench_box *b, const struct bench_case *c, bool work)
 
 	if (work)
 		go_on(b);
-	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST) {
-		const enum sw_side side = side_of(c, i / SW_BURST);
-		c->renew(b, c, b->frames + i, side);
+	for (unsigned int i = 0; i < BENCH_FRAMES / SW_BURST; i++) {
+		c->renew(b, c, b->frames + i * SW_BURST, side_of(c, i));
 		if (work)
-			bench_burst(b, b->frames + i, side);
+			work_on(b, c, i);
 	}
 	if (work)
 		stand(b);
@@ -166,8 +184,8 @@ struct bench_result bench_run_case(struct bench_box *b, const struct bench_case 
 __attribute__((noinline)) void bench_counted_pass(struct bench_box *b, const struct bench_case *c);
 void bench_counted_pass(struct bench_box *b, const struct bench_case *c)
 {
-	for (unsigned int i = 0; i < BENCH_FRAMES; i += SW_BURST)
-		bench_burst(b, b->frames + i, side_of(c, i / SW_BURST));
+	for (unsigned int i = 0; i < BENCH_FRAMES / SW_BURST; i++)
+		work_on(b, c, i);
 }
 
 void bench_count_case(struct bench_box *b, const struct bench_case *c)

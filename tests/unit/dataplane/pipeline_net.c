@@ -398,6 +398,10 @@ void net_run(struct net *n)
 		while (at < n->waiting_count && n->waiting[at].side == side && count < SW_BURST)
 			burst[count++] = n->waiting[at++].mbuf;
 		sw_pipeline_burst(receiver, burst, count, 0, side, false);
+		if (n->one_by_one) {
+			sw_pipeline_end(receiver);
+			sw_pipeline_begin(receiver, n->now);
+		}
 	}
 	n->waiting_count = 0;
 	sw_pipeline_timers(receiver);

@@ -65,6 +65,7 @@ struct net {
 	} waiting[1024];
 	unsigned int waiting_count;
 	unsigned int worker; /* that receives what is put in */
+	bool one_by_one;     /* a burst is done before the next of its round comes */
 };
 
 /* Starts the EAL and makes the ports. 0, or the exit status of a test that cannot run here. */

@@ -130,6 +130,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, const struct sw_admis
 	}
 	a->grouped &= a->prepared;
 	w->sources_were_over = false; /* who plainly is over would come last */
+	sw_place_syns(w, a);
 	out->refused |= sw_admit_syns(w, a, b->packets, out->reasons, &out->proven);
 	a->grouped = grouped;
 }

@@ -12,22 +12,16 @@
 
 #include "../sources.h"
 
-static inline void ask_for_run(bool near, const struct sw_flow_table *t, const uint64_t *hashes, unsigned int count)
-{
-#pragma GCC unroll 4
-	for (unsigned int i = 0; i < count; i++)
-		sw_prefetch_to(near, sw_flow_bucket_first(t, hashes[i]));
-}
-
 void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b)
 {
+	const bool near = w->prefetch.near;
 	uint32_t set = b->pending & ~b->syns;
 
 	if (set == 0)
 		return;
 	w->flow_hash_burst(&w->shared->flow_key, b->packets, set, b->hashes);
-	for (unsigned int i, end; sw_next_run(&set, &i, &end);)
-		ask_for_run(w->prefetch.near, &w->flows, b->hashes + i, end - i);
+	for (unsigned int i; sw_next(&set, &i);)
+		sw_prefetch_to(near, sw_flow_bucket_first(&w->flows, b->hashes[i]));
 }
 
 void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
@@ -38,18 +32,16 @@ void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b)
 	const bool near = w->prefetch.near;
 	uint32_t todo = all;
 
-	for (unsigned int i, end; sw_next_run(&todo, &i, &end);) {
-		for (; i < end; i++) {
-			const uint64_t hash = b->hashes[i];
-			const struct sw_flow_bucket *first = sw_flow_bucket_first(&t, hash);
-			uint32_t flow;
-			if (likely(sw_flow_guess(first, &b->hashes[i], &flow))) {
-				b->flows[i] = flow;
-				sw_prefetch_to(near, &t.flows[flow]);
-			} else if (unlikely(first->moved != 0)) {
-				sw_prefetch_to(near, sw_flow_bucket_second(&t, hash));
-				b->elsewhere |= 1u << i;
-			}
+	for (unsigned int i; sw_next(&todo, &i);) {
+		const uint64_t hash = b->hashes[i];
+		const struct sw_flow_bucket *first = sw_flow_bucket_first(&t, hash);
+		uint32_t flow;
+		if (likely(sw_flow_guess(first, &b->hashes[i], &flow))) {
+			b->flows[i] = flow;
+			sw_prefetch_to(near, &t.flows[flow]);
+		} else if (unlikely(first->moved != 0)) {
+			sw_prefetch_to(near, sw_flow_bucket_second(&t, hash));
+			b->elsewhere |= 1u << i;
 		}
 	}
 	if (all)
@@ -67,14 +59,12 @@ static inline uint32_t check_all(const struct sw_flow_table *t, struct sw_burst 
 {
 	uint32_t wrong = 0, stale = 0, todo = b->known;
 
-	for (unsigned int i, end; sw_next_run(&todo, &i, &end);) {
-		for (; i < end; i++) {
-			const struct sw_flow *f = &t->flows[b->flows[i]];
-			if (unlikely(f->hash != b->hashes[i]))
-				wrong |= 1u << i;
-			else if (unlikely(is_stale(f, stamp)))
-				stale |= 1u << i;
-		}
+	for (unsigned int i; sw_next(&todo, &i);) {
+		const struct sw_flow *f = &t->flows[b->flows[i]];
+		if (unlikely(f->hash != b->hashes[i]))
+			wrong |= 1u << i;
+		else if (unlikely(is_stale(f, stamp)))
+			stale |= 1u << i;
 	}
 	b->stale = stale;
 	return wrong;

@@ -20,32 +20,41 @@ struct loop {
 	uint64_t spin_cycles, idle_since_tsc;
 };
 
-/* As long as bursts are full: the pipeline works on two at a time. */
+/* Returns how many packets there were. */
 static unsigned int receive_from(struct sw_worker *w, const struct sw_queue *q, unsigned int link, enum sw_side side)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
-	unsigned int all = 0;
-	uint16_t count = SW_BURST;
-
-	for (unsigned int n = 0; count == SW_BURST && n < SW_ROUND_BURSTS; n++) {
-		count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
-		if (count)
-			sw_pipeline_burst(w, mbufs, count, link, side, false);
-		all += count;
-	}
-	return all;
+	const uint16_t count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
+	if (count)
+		sw_pipeline_burst(w, mbufs, count, link, side, false);
+	return count;
 }
 
-/* SYNs last: what a flood fills, connections do not wait behind. */
+/* A burst of each queue, SYNs last: what a flood fills, connections do not wait behind. Returns the largest. */
+static unsigned int receive_once(struct sw_worker *w, unsigned int *all)
+{
+	unsigned int largest = 0;
+	for (unsigned int link = 0; link < w->shared->links; link++)
+		for (unsigned int side = 0; side < SW_SIDES; side++) {
+			const unsigned int count = receive_from(w, &w->queues[link][side], link, (enum sw_side)side);
+			*all += count;
+			largest = RTE_MAX(largest, count);
+		}
+	for (unsigned int link = 0; link < w->shared->links; link++)
+		if (w->syn_queues[link].queue_id != SW_NO_QUEUE) {
+			const unsigned int count = receive_from(w, &w->syn_queues[link], link, SW_OUTSIDE);
+			*all += count;
+			largest = RTE_MAX(largest, count);
+		}
+	return largest;
+}
+
+/* Again while a queue has full bursts: the pipeline works on two at a time, and ends with the round. */
 static unsigned int receive(struct sw_worker *w)
 {
 	unsigned int all = 0;
-	for (unsigned int link = 0; link < w->shared->links; link++)
-		for (unsigned int side = 0; side < SW_SIDES; side++)
-			all += receive_from(w, &w->queues[link][side], link, (enum sw_side)side);
-	for (unsigned int link = 0; link < w->shared->links; link++)
-		if (w->syn_queues[link].queue_id != SW_NO_QUEUE)
-			all += receive_from(w, &w->syn_queues[link], link, SW_OUTSIDE);
+	for (unsigned int n = 0; n < SW_ROUND_BURSTS && receive_once(w, &all) == SW_BURST; n++)
+		;
 	return all;
 }
 

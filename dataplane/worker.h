@@ -29,7 +29,7 @@ struct rte_rcu_qsbr;
 
 enum {
 	SW_BURSTS_UNDER_WAY = 2,
-	SW_ROUND_BURSTS = 8,   /* of each queue in a round, at most: what others wait for meanwhile */
+	SW_ROUND_BURSTS = 8,   /* of each queue in a round, at most: timers, mail and the clock wait meanwhile */
 	SW_TRANSMIT_MAX = 128, /* packets waiting for one port between two flushes: a burst and what it sets free */
 	SW_EVENT_RING = 4096,
 	SW_MAIL_RING = 64,

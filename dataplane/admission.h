@@ -28,9 +28,9 @@ struct sw_syn_admissions {
 	unsigned int run_count;
 	uint8_t run_of[SW_BURST];
 	uint32_t prepared;         /* those that are in a run, and whose lanes have keys */
-	uint32_t doubtful;         /* those that are in a run, and have keys, but may not have to go through the limits */
 	uint32_t grouped;          /* of these, those whose source is in a group: groups[] is an index into policy->group */
 	uint32_t groups[SW_BURST];
+	uint32_t doubtful;         /* those that are in a run, and have keys, but may not have to go through the limits */
 	uint32_t over;             /* those that are plainly over their limits; of the limits alone */
 	uint32_t unsettled;        /* those whose entries have yet to be made, or to be looked for anew; of the limits alone */
 };

@@ -13,8 +13,10 @@
  * A burst at a time would wait for memory at each step that looks at what the step before has asked for. So two are under
  * way, a step of one between two of the other:
  *
- *     burst n         receive   locate                      decide
- *     burst n + 1                        receive  sources           locate ...
+ *     burst n         sources            locate               decide
+ *     burst n + 1               look_at            sources            (look_at n + 2)  locate  ...
+ *
+ * What look_at and sources read of one burst, no step of the burst before changes that comes behind them.
  */
 
 enum { RECORDS_SLICE = 8 };
@@ -34,6 +36,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->count = count;
 	b->link = link;
 	b->side = side;
+	b->cycles = 0;
 	b->pending = sw_burst_all(b);
 	b->syns = b->proven = 0;
 	b->elsewhere = b->known = b->stale = b->watched = 0;
@@ -43,7 +46,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 }
 
 /* What it is, and whose. */
-static void receive(struct sw_worker *w, struct sw_burst *b, bool handed_over)
+static void look_at(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 {
 	sw_stage_parse(w, b);
 	if (!handed_over) {
@@ -54,7 +57,7 @@ static void receive(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 	sw_lookup_ask(w, b);
 }
 
-/* Where what it concerns stands. */
+/* Where flows and limits stand that it concerns; what need not go through limits is decided. */
 static void locate(struct sw_worker *w, struct sw_burst *b)
 {
 	sw_lookup_guess(w, b);
@@ -72,30 +75,62 @@ static void decide(struct sw_worker *w, struct sw_burst *b)
 	sw_stage_transmit(w, b);
 }
 
+static inline uint64_t begin_timing(const struct sw_worker *w)
+{
+	return unlikely(w->prefetch.timed) ? rte_rdtsc() : 0;
+}
+
+/* What was done since then was of this burst. */
+static inline uint64_t note_time(const struct sw_worker *w, struct sw_burst *b, uint64_t since)
+{
+	if (likely(!w->prefetch.timed))
+		return 0;
+	const uint64_t now = rte_rdtsc();
+	b->cycles += now - since;
+	return now;
+}
+
 static void finish(struct sw_worker *w)
 {
-	if (w->waiting == NULL)
+	struct sw_burst *b = w->waiting;
+	const uint64_t since = begin_timing(w);
+
+	if (b == NULL)
 		return;
-	locate(w, w->waiting);
-	decide(w, w->waiting);
+	locate(w, b);
+	decide(w, b);
+	note_time(w, b, since);
+	sw_prefetch_choice_count(&w->prefetch, b->count, b->cycles);
 	w->waiting = NULL;
 }
 
 void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned int count, unsigned int link,
 	enum sw_side side, bool handed_over)
 {
-	const uint64_t begin = unlikely(w->prefetch.timed) ? rte_rdtsc() : 0;
 	struct sw_burst *before = w->waiting, *b = before == w->bursts ? w->bursts + 1 : w->bursts;
+	uint64_t since = begin_timing(w);
 
+	_Static_assert(SW_BURSTS_UNDER_WAY == 2, "this one, and the one before");
 	open_burst(b, mbufs, count, link, side);
-	receive(w, b, handed_over);
-	if (before != NULL)
+	look_at(w, b, handed_over);
+	since = note_time(w, b, since);
+	if (before != NULL) {
 		locate(w, before);
+		since = note_time(w, before, since);
+	}
 	sw_sources_of_syns(w, b);
-	if (before != NULL)
+	since = note_time(w, b, since);
+	if (before != NULL) {
 		decide(w, before);
+		note_time(w, before, since);
+		sw_prefetch_choice_count(&w->prefetch, before->count, before->cycles);
+	}
 	w->waiting = b;
-	sw_prefetch_choice_count(&w->prefetch, count, begin ? rte_rdtsc() - begin : 0);
+}
+
+void sw_pipeline_turn(struct sw_worker *w)
+{
+	sw_transmit_flush(w);
 }
 
 void sw_pipeline_timers(struct sw_worker *w)

@@ -20,42 +20,37 @@ struct loop {
 	uint64_t spin_cycles, idle_since_tsc;
 };
 
-/* Returns how many packets there were. */
-static unsigned int receive_from(struct sw_worker *w, const struct sw_queue *q, unsigned int link, enum sw_side side)
+/* What came in a turn or a round. */
+struct intake {
+	unsigned int packets;
+	bool more; /* a queue had a whole burst: it may have another */
+};
+
+static inline void take_in(struct intake *in, unsigned int count)
+{
+	in->packets += count;
+	in->more |= count == SW_BURST;
+}
+
+static void receive_from(struct sw_worker *w, const struct sw_queue *q, unsigned int link, enum sw_side side,
+	struct intake *in)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
 	const uint16_t count = rte_eth_rx_burst(q->port_id, q->queue_id, mbufs, SW_BURST);
 	if (count)
 		sw_pipeline_burst(w, mbufs, count, link, side, false);
-	return count;
+	take_in(in, count);
 }
 
-/* A burst of each queue, SYNs last: what a flood fills, connections do not wait behind. Returns the largest. */
-static unsigned int receive_once(struct sw_worker *w, unsigned int *all)
+/* SYNs last: what a flood fills, connections do not wait behind. */
+static void receive(struct sw_worker *w, struct intake *in)
 {
-	unsigned int largest = 0;
 	for (unsigned int link = 0; link < w->shared->links; link++)
-		for (unsigned int side = 0; side < SW_SIDES; side++) {
-			const unsigned int count = receive_from(w, &w->queues[link][side], link, (enum sw_side)side);
-			*all += count;
-			largest = RTE_MAX(largest, count);
-		}
+		for (unsigned int side = 0; side < SW_SIDES; side++)
+			receive_from(w, &w->queues[link][side], link, (enum sw_side)side, in);
 	for (unsigned int link = 0; link < w->shared->links; link++)
-		if (w->syn_queues[link].queue_id != SW_NO_QUEUE) {
-			const unsigned int count = receive_from(w, &w->syn_queues[link], link, SW_OUTSIDE);
-			*all += count;
-			largest = RTE_MAX(largest, count);
-		}
-	return largest;
-}
-
-/* Again while a queue has full bursts: the pipeline works on two at a time, and ends with the round. */
-static unsigned int receive(struct sw_worker *w)
-{
-	unsigned int all = 0;
-	for (unsigned int n = 0; n < SW_ROUND_BURSTS && receive_once(w, &all) == SW_BURST; n++)
-		;
-	return all;
+		if (w->syn_queues[link].queue_id != SW_NO_QUEUE)
+			receive_from(w, &w->syn_queues[link], link, SW_OUTSIDE, in);
 }
 
 /*
@@ -79,18 +74,34 @@ static void deal_by_end(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned i
 	}
 }
 
-static unsigned int receive_handed(struct sw_worker *w)
+static void receive_handed(struct sw_worker *w, struct intake *in)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
-	unsigned int all = 0;
 	for (unsigned int from = 0; from < w->shared->workers; from++) {
 		if (!w->handed[from])
 			continue;
 		const unsigned int count = rte_ring_sc_dequeue_burst(w->handed[from], (void **)mbufs, SW_BURST, NULL);
 		deal_by_end(w, mbufs, count);
-		all += count;
+		take_in(in, count);
 	}
-	return all;
+}
+
+/*
+ * Turns of a burst from each queue and ring, as long as any has whole ones: the pipeline works on two bursts at a time, and
+ * finishes with the round. Returns how many packets there were.
+ */
+static unsigned int take_turns(struct sw_worker *w)
+{
+	struct intake in = {.packets = 0};
+
+	for (;;) {
+		in.more = false;
+		receive(w, &in);
+		receive_handed(w, &in);
+		if (!in.more || in.packets >= SW_ROUND_PACKETS)
+			return in.packets;
+		sw_pipeline_turn(w);
+	}
 }
 
 static unsigned int answer_mail(struct sw_worker *w)
@@ -147,8 +158,7 @@ int sw_worker_run(void *arg)
 		rte_rcu_qsbr_quiescent(w->shared->rcu, w->id);
 		beat(w, &l, now);
 		sw_pipeline_begin(w, now);
-		unsigned int work = receive(w);
-		work += receive_handed(w);
+		unsigned int work = take_turns(w);
 		work += answer_mail(w);
 		sw_pipeline_timers(w);
 		sw_pipeline_end(w);

@@ -28,8 +28,8 @@ struct sw_wire_heartbeat;
 struct rte_rcu_qsbr;
 
 enum {
-	SW_BURSTS_UNDER_WAY = 2,
-	SW_ROUND_BURSTS = 8,   /* of each queue in a round, at most: timers, mail and the clock wait meanwhile */
+	SW_BURSTS_UNDER_WAY = 2, /* at a time; see pipeline.c */
+	SW_ROUND_PACKETS = 256,  /* with so many a round ends: timers, mail and the clock have waited meanwhile */
 	SW_TRANSMIT_MAX = 128, /* packets waiting for one port between two flushes: a burst and what it sets free */
 	SW_EVENT_RING = 4096,
 	SW_MAIL_RING = 64,
@@ -199,9 +199,10 @@ struct sw_worker {
 
 	struct sw_prefetch_choice prefetch; /* into which cache to ask for memory */
 
-	/* Of the current round. */
 	struct sw_burst *bursts;            /* [SW_BURSTS_UNDER_WAY] */
-	struct sw_burst *waiting;           /* of these, the one that is half done; NULL: none */
+
+	/* Of the current round. */
+	struct sw_burst *waiting;           /* of bursts, the one that is half done; NULL: none */
 	const struct sw_policy *policy;
 	const struct sw_cookie_keys *keys;
 	uint64_t now;

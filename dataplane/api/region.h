@@ -178,7 +178,7 @@ static inline const uint64_t *sw_region_wire_entries(const struct sw_region *r)
 }
 
 /*
- * Copies `bytes` from a worker's block (its counters or the arrays behind them) as they stood between two bursts.
+ * Copies `bytes` from a worker's block (its counters or the arrays behind them) as they stood between two rounds.
  * Returns false when the worker wrote during each of 64 tries; the copy is then torn and to be thrown away.
  */
 static inline bool sw_read_worker(const struct sw_worker_counters *w, void *to, const void *from, uint64_t bytes)

@@ -48,7 +48,7 @@ void sw_prefetch_choice_go_on(struct sw_prefetch_choice *c);
 /* As it was before the trial. */
 void sw_prefetch_choice_give_up(struct sw_prefetch_choice *c);
 
-/* A burst is done. `cycles`: how long it took, if it was to be timed. */
+/* A burst is done. `cycles`: how long all of its steps took, if it was to be timed. */
 static inline void sw_prefetch_choice_count(struct sw_prefetch_choice *c, unsigned int packets, uint64_t cycles)
 {
 	if (packets < SW_CHOICE_PACKETS_MIN) {

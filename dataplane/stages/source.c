@@ -92,7 +92,10 @@ static inline uint32_t find_bit(const struct sw_burst *b, uint32_t bit)
 	return set;
 }
 
-/* Of SYNs whose slots have been read, those who are worth preparing: one in a list is looked at anew. */
+/*
+ * Of SYNs whose slots have been read, those who are worth preparing: one in a list is looked at anew. Where most are
+ * undecided a list is at work, and it would be for nothing.
+ */
 static inline uint32_t find_worth_asking(const struct sw_burst *b, uint32_t syns, uint32_t undecided)
 {
 	const uint32_t unlisted = syns & sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);

@@ -35,6 +35,7 @@ struct sw_burst {
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
 	bool one_server;                /* all packets but `others` name the same server and port */
+	uint64_t cycles;                /* that it took so far, while that is asked for; see core/prefetch_choice.h */
 	uint64_t bytes;                 /* as received, of all packets */
 	uint64_t ol_flags;              /* those that any packet was received with */
 	uint8_t verdicts[SW_BURST];     /* enum sw_verdict */
@@ -82,7 +83,10 @@ void sw_sources_count_denied(struct sw_worker *w);
 void sw_limits_ask(struct sw_worker *w, struct sw_burst *b, uint32_t syns);
 void sw_limits_doubt(struct sw_burst *b, uint32_t syns);
 
-/* Ahead of stage 3: whom the limits will look at, and where; that memory is asked for. */
+/*
+ * Ahead of stage 3: whom the limits will look at, and where; that memory is asked for. SYNs that need not go through them
+ * are decided here.
+ */
 void sw_limits_place(struct sw_worker *w, struct sw_burst *b);
 
 /*

@@ -215,8 +215,4 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 			end = b->count;
 		carry_out(w, b, first, end - first);
 	}
-	/* Not by the end of the round: the fewer buffers are on their way, the more of them are in the caches. */
-	for (unsigned int side = 0; side < SW_SIDES; side++)
-		if (w->transmit[b->link * SW_SIDES + side].count >= SW_BURST)
-			flush(w, b->link * SW_SIDES + side);
 }

@@ -179,7 +179,7 @@ def instructions_of(case):
     # What stages do ahead of their turn (dataplane/pipeline.c); sw_sources_of_syns() calls sw_limits_ask().
     stages["lookup"] += inclusive("sw_lookup_ask") + inclusive("sw_lookup_guess")
     stages["source"] += inclusive("sw_sources_of_syns") - inclusive("sw_limits_ask")
-    stages["limit"] += inclusive("sw_limits_ask")
+    stages["limit"] += inclusive("sw_limits_ask") + inclusive("sw_limits_place")
     return inclusive("bench_counted_pass"), stages
 
 

@@ -35,18 +35,29 @@ static struct bench_tuple random_source(struct bench_box *b, unsigned int source
 	return source_number(b, (uint32_t)bench_random(b) & ((1u << source_bits) - 1));
 }
 
-/* Each source sends a SYN: what is measured then is a flood that goes on, over tables that are as full as they get. */
+static void meet(struct bench_box *b, uint32_t first)
+{
+	struct rte_mbuf **burst = b->frames + first % BENCH_FRAMES;
+
+	for (unsigned int i = 0; i < SW_BURST; i++) {
+		const struct bench_tuple t = source_number(b, first + i);
+		bench_write(burst[i], &primary, &t, SW_OUTSIDE);
+	}
+	bench_burst(b, burst, SW_OUTSIDE);
+}
+
+/*
+ * Each source sends some SYNs: what is measured then is a flood that goes on, over tables that are as full as they get and
+ * in which who has been pushed out by others has found another place.
+ */
 static void meet_all(struct bench_box *b, const struct bench_case *c)
 {
+	enum { SYNS = 4 };
+
 	c->template(c);
-	for (uint32_t n = 0; n < 1u << c->source_bits; n += SW_BURST) {
-		struct rte_mbuf **burst = b->frames + n % BENCH_FRAMES;
-		for (unsigned int i = 0; i < SW_BURST; i++) {
-			const struct bench_tuple t = source_number(b, n + i);
-			bench_write(burst[i], &primary, &t, SW_OUTSIDE);
-		}
-		bench_burst(b, burst, SW_OUTSIDE);
-	}
+	for (unsigned int k = 0; k < SYNS; k++)
+		for (uint32_t n = 0; n < 1u << c->source_bits; n += SW_BURST)
+			meet(b, n);
 }
 
 static void renew_flood(struct bench_box *b, const struct bench_case *c, struct rte_mbuf **burst, enum sw_side side)

@@ -65,14 +65,18 @@ void bench_burst(struct bench_box *b, struct rte_mbuf **burst, enum sw_side side
 	end_round(b);
 }
 
-/* Burst i of a pass. Queues are never empty: a round takes as many as it may. */
+/* Burst i of a pass. Queues are never empty: each turn has a burst, and rounds are as long as they may be. */
 static inline void work_on(struct bench_box *b, const struct bench_case *c, unsigned int i)
 {
-	_Static_assert(BENCH_FRAMES / SW_BURST % SW_ROUND_BURSTS == 0, "whole rounds");
-	if (i % SW_ROUND_BURSTS == 0)
+	enum { TURNS = SW_ROUND_PACKETS / SW_BURST };
+
+	_Static_assert(BENCH_FRAMES / SW_BURST % TURNS == 0, "whole rounds");
+	if (i % TURNS == 0)
 		begin_round(b);
+	else
+		sw_pipeline_turn(b->worker);
 	sw_pipeline_burst(b->worker, b->frames + i * SW_BURST, SW_BURST, 0, side_of(c, i), false);
-	if (i % SW_ROUND_BURSTS == SW_ROUND_BURSTS - 1)
+	if (i % TURNS == TURNS - 1)
 		end_round(b);
 }
 

@@ -48,6 +48,12 @@ struct flavour {
 enum { FLAVOURS = 6 };
 extern const struct flavour flavours[FLAVOURS]; /* IPv4 and IPv6; untagged, 802.1Q, QinQ */
 
+/* What has been put in and has yet to come in. */
+struct net_frame {
+	struct rte_mbuf *mbuf;
+	enum sw_side side;
+};
+
 struct net {
 	struct draft draft;
 	struct sw_box box;
@@ -59,10 +65,7 @@ struct net {
 	bool is_open;
 	struct sw_worker *w; /* worker 0 */
 	/* Frames not yet run: in order, each with the end it comes in at. */
-	struct {
-		struct rte_mbuf *mbuf;
-		enum sw_side side;
-	} waiting[1024];
+	struct net_frame waiting[1024];
 	unsigned int waiting_count;
 	unsigned int worker; /* that receives what is put in */
 	bool one_by_one;     /* a burst is done before the next of its round comes */

@@ -232,6 +232,63 @@ static void bursts_are_timed_during_trials(struct net *n)
 	assert_true(c->best[false] > 0 && c->best[false] != UINT64_MAX);
 }
 
+/* Two bursts of a round, of a SYN each: the first is decided, the second is not. */
+static void begin_round_of_two(struct net *n, struct session *first, struct session *second)
+{
+	client_syn(first);
+	client_syn(second);
+	sw_pipeline_begin(n->w, n->now);
+	for (unsigned int i = 0; i < 2; i++)
+		sw_pipeline_burst(n->w, &n->waiting[i].mbuf, 1, 0, SW_OUTSIDE, false);
+	n->waiting_count = 0;
+	assert_count(n, ANSWERED, 1);
+	net_expect_nothing(n);
+}
+
+static void end_round(struct net *n, struct session *first, struct session *second)
+{
+	sw_pipeline_end(n->w);
+	assert_count(n, ANSWERED, 2);
+	if (first != NULL)
+		expect_syn_ack(first);
+	expect_syn_ack(second);
+	net_expect_nothing(n);
+}
+
+static void a_turn_sends_what_is_decided(struct net *n)
+{
+	struct session first = session_of(n, 1), second = session_of(n, 2);
+
+	begin_round_of_two(n, &first, &second);
+	sw_pipeline_turn(n->w);
+	expect_syn_ack(&first);
+	net_expect_nothing(n);
+	assert_count(n, ANSWERED, 1);
+	end_round(n, NULL, &second);
+}
+
+static void timers_come_behind_all_bursts(struct net *n)
+{
+	struct session first = session_of(n, 1), second = session_of(n, 2);
+
+	begin_round_of_two(n, &first, &second);
+	sw_pipeline_timers(n->w);
+	assert_count(n, ANSWERED, 2);
+	end_round(n, &first, &second);
+}
+
+static void mail_is_answered_behind_all_bursts(struct net *n)
+{
+	struct session first = session_of(n, 1), second = session_of(n, 2);
+	struct sw_reply reply = {.status = SW_REPLY_BAD_REQUEST};
+	struct sw_mail mail = {.request = {.kind = SW_REQUEST_UNBLOCK, .service_slot = SW_NONE}, .reply = &reply};
+
+	begin_round_of_two(n, &first, &second);
+	sw_pipeline_mail(n->w, &mail);
+	assert_count(n, ANSWERED, 2);
+	end_round(n, &first, &second);
+}
+
 static void shape_bursts(struct draft *d)
 {
 	d->boot.source_records = 16;
@@ -269,6 +326,9 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_crowded),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_far_from_home),
 	NET_CASE_ONCE(bursts_are_timed_during_trials, NULL),
+	NET_CASE(a_turn_sends_what_is_decided, NULL),
+	NET_CASE(timers_come_behind_all_bursts, NULL),
+	NET_CASE(mail_is_answered_behind_all_bursts, NULL),
 };
 
 int main(void)

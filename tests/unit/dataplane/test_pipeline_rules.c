@@ -2,6 +2,8 @@
 /* The operator's lists, modes, services beside each other, and new policies while connections stand. */
 #include "pipeline_model.h"
 
+#include "stages/stage.h"
+
 /* ---- the operator's lists
  * ----------------------------------------------------------------------------------------------------------- */
 
@@ -82,6 +84,7 @@ static void few_of_a_burst_are_in_lists(struct net *n)
 		client_syn(&s[i]);
 	}
 	net_run(n);
+	assert_int_equal(n->w->bursts[0].admissions.run_count, 1); /* each was prepared once */
 	for (unsigned int i = 0; i < SW_BURST; i++)
 		if (answered >> i & 1)
 			expect_syn_ack(&s[i]);

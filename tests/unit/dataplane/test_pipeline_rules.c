@@ -2,8 +2,6 @@
 /* The operator's lists, modes, services beside each other, and new policies while connections stand. */
 #include "pipeline_model.h"
 
-#include "stages/stage.h"
-
 /* ---- the operator's lists
  * ----------------------------------------------------------------------------------------------------------- */
 
@@ -53,50 +51,6 @@ static void denied_sources(struct net *n)
 	net_run(n);
 	net_expect_nothing(n); /* quiet or not */
 	assert_dropped(n, DENIED, 4);
-}
-
-static void shape_lists_and_group(struct draft *d)
-{
-	shape_lists(d);
-	d->services[0].refusal = SW_REFUSE_DROP;
-	draft_group(d, "flock");
-	d->groups[0].limits = (struct sw_limits){.syn_per_s = 1, .syn_burst = 1};
-	draft_rule(d, "198.51.100.10/32", SW_RULE_GROUP, 0, 0);
-	draft_rule(d, "2001:db8::a/128", SW_RULE_GROUP, 0, 0);
-}
-
-/* Most SYNs of a burst are from elsewhere: who is in a list goes through the limits, or does not, as if he were alone. */
-static void few_of_a_burst_are_in_lists(struct net *n)
-{
-	enum { DENIED_ONE = 2, ALLOWED_ONE = 3, BLOCKED_ONE = 4, DENIED_TOO = 6, IN_NO_LIST = 9, IN_GROUP = 10 };
-	static const uint8_t beside_lists[] = {DENIED_ONE, ALLOWED_ONE, BLOCKED_ONE, DENIED_TOO, IN_NO_LIST, IN_GROUP, IN_GROUP};
-	struct session s[SW_BURST];
-	uint32_t answered = 0;
-
-	for (unsigned int i = 0; i < SW_BURST; i++) {
-		const uint8_t host = i % 5 ? 0 : beside_lists[i / 5];
-		s[i] = session_of(n, i);
-		if (host)
-			s[i].client.bytes[15] = host;
-		else
-			s[i].client.bytes[n->flavour->is_ipv6 ? 0 : 12] = 42;
-		answered |= (uint32_t)(host == 0 || host == IN_NO_LIST || i == 25) << i;
-		client_syn(&s[i]);
-	}
-	net_run(n);
-	assert_int_equal(n->w->bursts[0].admissions.run_count, 1); /* each was prepared once */
-	for (unsigned int i = 0; i < SW_BURST; i++)
-		if (answered >> i & 1)
-			expect_syn_ack(&s[i]);
-	expect_segment(&s[5], SW_INSIDE, SW_TCP_SYN, s[5].client_isn, 0, 0, 0);
-	net_expect_nothing(n);
-	assert_count(n, ANSWERED, 27);
-	assert_count(n, ALLOWED, 1);
-	assert_dropped(n, DENIED, 2);
-	assert_dropped(n, BLOCKED, 1);
-	assert_dropped(n, LIMIT_SYN_GROUP, 1);
-	assert_int_equal(n->w->groups[0].syn_received, 2);
-	assert_int_equal(n->w->groups[0].refused, 1);
 }
 
 static void shape_lists_by_family(struct draft *d)
@@ -496,7 +450,6 @@ static void nothing_established_is_lost_by_a_new_policy(struct net *n)
 
 static const struct net_case cases[] = {
 	NET_CASE(denied_sources, shape_lists),
-	NET_CASE(few_of_a_burst_are_in_lists, shape_lists_and_group),
 	NET_CASE_ONCE(both_families_in_one_burst, shape_lists_by_family),
 	NET_CASE(a_round_of_denied_packets_is_counted, shape_lists),
 	NET_CASE(a_new_flow_knows_its_source, shape_lists),

@@ -166,7 +166,6 @@ static void init_tables(struct sw_box *box, struct sw_worker *w)
 	sw_populate(slice, flows->slice_stride);
 	sw_flow_table_init(&w->flows, slice, flows->flows_per_worker);
 	derive_limiter_keys(&w->limiter, box->secrets);
-
 	w->records = sw_region_sources_rw(box->shared.region, w->id);
 	sw_populate(w->records, box->shared.region->source_stride);
 	w->record_count = sw_per_worker(boot->source_records, boot->workers);

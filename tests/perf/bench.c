@@ -130,6 +130,21 @@ static enum bench_ask ask_called(const char *name)
 
 enum mode { RUN_CASES, RUN_WORKERS, RUN_MEMORY, RUN_BARE };
 
+/* What has no meaning for what is to be measured. */
+static void refuse_idle_options(const struct bench_settings *o, enum mode mode)
+{
+	const bool warms = mode == RUN_BARE || (mode == RUN_CASES && !o->count_only);
+
+	if (o->frames != BENCH_FRAMES && mode != RUN_BARE) {
+		fputs("bench: --frames: for --bare alone, leave it out\n", stderr);
+		exit(2);
+	}
+	if (o->warm_passes != BENCH_WARM_PASSES && !warms) {
+		fputs("bench: --warm: for cases and --bare, not for --count, --workers or --memory, leave it out\n", stderr);
+		exit(2);
+	}
+}
+
 static enum mode parse(int argc, char **argv, struct bench_settings *o)
 {
 	static const struct option longs[] = {
@@ -172,6 +187,7 @@ static enum mode parse(int argc, char **argv, struct bench_settings *o)
 		fprintf(stderr, "bench: --frames %u: not a multiple of %u\n", o->frames, SW_BURST);
 		exit(2);
 	}
+	refuse_idle_options(o, mode);
 	return mode;
 }
 
@@ -227,7 +243,7 @@ static json_t *run_cases(const struct bench_settings *o)
 
 int main(int argc, char **argv)
 {
-	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = 100, .frames = BENCH_FRAMES,
+	struct bench_settings o = {.runs = 15, .passes = 100, .warm_passes = BENCH_WARM_PASSES, .frames = BENCH_FRAMES,
 		.isa = sw_isa_best(SW_ISA_AVX512), .services = 1000, .prefixes = 100000};
 	const enum mode mode = parse(argc, argv, &o);
 	json_t *figures;

@@ -11,8 +11,9 @@
 #include "large_policy.h"
 
 enum {
-	BENCH_FRAMES = 8192,   /* in turn, so that no frame is still in the first cache when it comes again */
+	BENCH_FRAMES = 8192, /* in turn, so that no frame is still in the first cache when it comes again */
 	BENCH_RUNS_MIN = 9,
+	BENCH_WARM_PASSES = 100, /* unless told otherwise */
 	BENCH_CLIENT_PORT = 1024,
 };
 

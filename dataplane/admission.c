@@ -111,11 +111,11 @@ static void count_in_group(struct sw_worker *w, uint32_t group, enum sw_drop_rea
 }
 
 enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_service_profile *s, uint32_t group,
-	unsigned int empty, const struct sw_source_record *record, const struct service_budget *budget)
+	unsigned int empty, uint32_t note, const struct service_budget *budget)
 {
 	enum sw_drop_reason reason;
 
-	if (record->blocked_until_tsc != 0 && (int64_t)(record->blocked_until_tsc - w->now) > 0)
+	if (note & SW_NOTE_BLOCKED && sw_source_blocked(w, note & SW_NOTE_INDEX))
 		reason = SW_DROP_BLOCKED;
 	else if (empty != 0)
 		reason = refusal_of(s, empty);
@@ -128,77 +128,54 @@ enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_ser
 	return reason;
 }
 
-void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lanes *lanes, const struct sw_address *source,
-	uint32_t slot)
+void sw_admission_note_more(struct sw_worker *w, const struct sw_limiter_lanes *lanes, uint32_t note, bool dropped,
+	const struct sw_address *source, uint32_t slot)
 {
-	if (lanes_have_place(lanes, 0))
+	if (note & SW_NOTE_RECORD)
+		sw_source_leave_word(w, lanes->note, note, dropped);
+	else if (lanes_have_place(lanes, 0))
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, lanes->tats[0]), source, slot);
 }
 
 /* Of a stretch of one run. */
-static uint32_t find_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_rate *rate, uint32_t stretch)
+static uint32_t refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	const struct sw_service_profile *s, uint64_t tolerance, uint32_t stretch, uint8_t reasons[SW_BURST])
 {
-	const struct sw_source_record *const records = w->records;
+	const uint8_t reason = (uint8_t)refusal_of(s, 1);
+	const uint32_t claims_at = w->policy->evidence_after_syns;
 	const uint64_t now = w->now;
-	const bool near = w->prefetch.near;
 	uint32_t over = 0;
 
 	for (; stretch; stretch &= stretch - 1) {
 		const size_t i = (size_t)__builtin_ctz(stretch);
 		struct sw_limiter_lanes *lanes = &syns->lanes[i];
 		const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
-		const size_t way = ways ? (size_t)__builtin_ctz(ways) : 0;
+		const size_t way = (size_t)__builtin_ctz(ways | 1u << SW_LIMITER_WAYS) % SW_LIMITER_WAYS;
+		const uint32_t note = lanes->home->notes[way];
+		if (unlikely(ways == 0 || (int64_t)(lanes->home->tats[way] - now) <= (int64_t)tolerance || note & SW_NOTE_BLOCKED))
+			continue;
+		over |= 1u << i;
+		reasons[i] = reason;
+		if (likely(!note_syn(&lanes->home->notes[way], note, true, claims_at)))
+			continue;
 		lanes->tats[0] = &lanes->home->tats[way];
 		lanes->note = &lanes->home->notes[way];
-		over |= (uint32_t)(ways != 0 && (int64_t)(*lanes->tats[0] - now) > (int64_t)rate->tolerance) << i;
-		ask_for_record(near, records, *lanes->note);
+		sw_admission_note_more(w, lanes, note, true, &packets[i].client, s->slot);
 	}
 	return over;
 }
 
-uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_syn_admissions *syns)
+uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST])
 {
-	uint32_t set = syns->prepared, over = 0, stretch;
+	uint32_t set = syns->prepared & ~syns->grouped, over = 0, stretch;
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
 		if (rate.interval != 0)
-			over |= find_over(w, syns, &rate, stretch);
+			over |= refuse_over(w, syns, packets, run->service, rate.tolerance, stretch, reasons);
 	}
 	return over;
-}
-
-static void refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
-	const struct sw_service_profile *s, uint32_t stretch, uint8_t reasons[SW_BURST])
-{
-	struct sw_source_record *const records = w->records, *const nobody = &w->nobody;
-	const uint8_t over = (uint8_t)refusal_of(s, 1);
-
-	for (; stretch; stretch &= stretch - 1) {
-		const size_t i = (size_t)__builtin_ctz(stretch);
-		struct sw_limiter_lanes *lanes = &syns->lanes[i];
-		if (unlikely(!lanes_have_place(lanes, 0))) { /* given up for another since it was found to be over */
-			lanes->tats[0] = &w->limiter.nowhere.tats[0];
-			lanes->note = &w->limiter.nowhere.notes[0];
-		}
-		const uint32_t note = *lanes->note;
-		struct sw_source_record *record = record_of(records, nobody, note);
-		reasons[i] = over;
-		if (unlikely(record->blocked_until_tsc != 0 || syns->grouped >> i & 1))
-			reasons[i] = (uint8_t)sw_admission_decide(w, s, group_of(syns, i), 1, record, NULL);
-		record->dropped++;
-		if (unlikely(note_claim(w, lanes->note, note, record)))
-			sw_admission_claim_record(w, lanes, &packets[i].client, s->slot);
-	}
-}
-
-void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
-	uint32_t set, uint8_t reasons[SW_BURST])
-{
-	uint32_t stretch;
-
-	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;)
-		refuse_over(w, syns, packets, run->service, stretch, reasons);
 }
 
 #define SW_LANES_OF(name) sw_lanes_##name##_plain
@@ -223,9 +200,10 @@ void sw_admission_prepare(struct sw_worker *w, const struct sw_admission_run *ru
 	w->admission->prepare(w, run, kind, first, stride, lanes);
 }
 
-void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns)
+void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST])
 {
-	w->admission->place_syns(w, syns);
+	w->admission->place_syns(w, syns, packets, reasons);
 }
 
 uint32_t sw_admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,

@@ -39,8 +39,6 @@ static SW_TARGET void place_all(struct sw_worker *w, struct sw_syn_admissions *s
 
 static SW_TARGET void find_all(struct sw_worker *w, struct sw_syn_admissions *syns, uint32_t set)
 {
-	const struct sw_source_record *const records = w->records;
-	const bool near = w->prefetch.near;
 	uint32_t stretch, unsettled = 0;
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
@@ -51,7 +49,6 @@ static SW_TARGET void find_all(struct sw_worker *w, struct sw_syn_admissions *sy
 			struct sw_limiter_lanes *lanes = &syns->lanes[i];
 			if (unlikely(SW_LANES_OF(find)(&find, lanes) != r.wanted))
 				unsettled |= 1u << i;
-			ask_for_record(near, records, *lanes->note);
 		}
 	}
 	syns->unsettled |= unsettled;
@@ -99,11 +96,11 @@ struct outcome {
 static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	const struct sw_admission_run *run, uint32_t stretch, struct outcome *out)
 {
-	struct sw_source_record *const records = w->records, *const nobody = &w->nobody;
 	const struct sw_lanes_run r = sw_lanes_run_of(w, run->service, run->is_ipv6, SW_LIMITER_SYN);
 	const SW_LANES_LOOK look = SW_LANES_OF(look_open)(&r);
 	struct service_budget budget = open_budget(w, run->service, stretch);
 	const uint32_t questionable = budget.suffices ? syns->grouped : ~0u;
+	const uint32_t claims_at = w->policy->evidence_after_syns;
 	unsigned int counted = 0;
 
 	for (; stretch; stretch &= stretch - 1) {
@@ -114,10 +111,9 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 			settle(w, syns, &r, i);
 		const unsigned int empty = SW_LANES_OF(look)(&look, lanes, &next);
 		const uint32_t note = *lanes->note;
-		struct sw_source_record *record = record_of(records, nobody, note);
 		enum sw_drop_reason reason = SW_ADMITTED;
-		if (unlikely(record->blocked_until_tsc != 0 || questionable >> i & 1))
-			reason = sw_admission_decide(w, run->service, group_of(syns, i), empty, record, &budget);
+		if (unlikely(note & SW_NOTE_BLOCKED || questionable >> i & 1))
+			reason = sw_admission_decide(w, run->service, group_of(syns, i), empty, note, &budget);
 		else if (unlikely(empty != 0))
 			reason = refusal_of(run->service, empty);
 		else
@@ -125,14 +121,13 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 		if (unlikely(reason != SW_ADMITTED)) {
 			out->refused |= 1u << i;
 			out->reasons[i] = (uint8_t)reason;
-			record->dropped++;
 		} else {
 			SW_LANES_OF(take)(lanes, &next);
 		}
 		if (unlikely(note & SW_NOTE_PINNED))
 			out->proven |= 1u << i;
-		if (unlikely(note_claim(w, lanes->note, note, record)))
-			sw_admission_claim_record(w, lanes, &packets[i].client, run->service->slot);
+		if (unlikely(note_syn(lanes->note, note, reason != SW_ADMITTED, claims_at)))
+			sw_admission_note_more(w, lanes, note, reason != SW_ADMITTED, &packets[i].client, run->service->slot);
 	}
 	close_budget(w, &budget, counted);
 }
@@ -140,9 +135,10 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 /*
  * Where sources were over their limits a burst ago, most are now: one that plainly is has no need of the later steps.
  */
-static void place_syns(struct sw_worker *w, struct sw_syn_admissions *syns)
+static void place_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST])
 {
-	syns->over = unlikely(w->sources_were_over) ? sw_admission_find_over(w, syns) : 0;
+	syns->over = unlikely(w->sources_were_over) ? sw_admission_refuse_over(w, syns, packets, reasons) : 0;
 	place_all(w, syns, syns->prepared & ~syns->over);
 }
 
@@ -150,16 +146,13 @@ static void place_syns(struct sw_worker *w, struct sw_syn_admissions *syns)
 static uint32_t admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST], uint32_t *proven)
 {
-	const uint32_t over = syns->over;
-	uint32_t set = syns->prepared & ~over, stretch;
-	struct outcome out = {.reasons = reasons};
+	uint32_t set = syns->prepared & ~syns->over, stretch;
+	struct outcome out = {.refused = syns->over, .reasons = reasons};
 
 	find_all(w, syns, set);
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;)
 		admit_stretch(w, syns, packets, run, stretch, &out);
-	if (unlikely(over != 0))
-		sw_admission_refuse_over(w, syns, packets, over, reasons);
-	w->sources_were_over = (out.refused | over) != 0;
+	w->sources_were_over = out.refused != 0;
 	*proven |= out.proven;
-	return out.refused | over;
+	return out.refused;
 }

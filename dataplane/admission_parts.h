@@ -11,7 +11,8 @@
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
 		const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes);
-	void (*place_syns)(struct sw_worker *w, struct sw_syn_admissions *syns);
+	void (*place_syns)(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+		uint8_t reasons[SW_BURST]);
 	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 		uint8_t reasons[SW_BURST], uint32_t *proven);
 };
@@ -36,12 +37,11 @@ __attribute__((noinline)) bool sw_admission_make_entries(struct sw_worker *w, co
 	struct sw_limiter_lanes *lanes, unsigned int missing);
 
 /*
- * Of prepared SYNs, the set of those whose source stands at home and is over its limit; what refusing them reads is asked
- * for. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
+ * Refuses, of prepared SYNs, those whose source stands at home and is over its limit, unless there is more to be said of it.
+ * Returns their set. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
  */
-uint32_t sw_admission_find_over(struct sw_worker *w, struct sw_syn_admissions *syns);
-void sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
-	uint32_t set, uint8_t reasons[SW_BURST]);
+uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
+	uint8_t reasons[SW_BURST]);
 
 /* Its entry is there; false: it stands nowhere. */
 static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)
@@ -91,52 +91,34 @@ static inline enum sw_drop_reason refusal_of(const struct sw_service_profile *s,
 }
 
 /*
- * Where something stands in the way, or there is a group: `empty` is the set of levels without a token, `record` the
- * source's. Takes of group and service, when all agree. `group`: as in struct sw_admission.
+ * Where something stands in the way, or there is a group: `empty` is the set of levels without a token, `note` that of the
+ * source. Takes of group and service, when all agree. `group`: as in struct sw_admission.
  */
 __attribute__((noinline)) enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_service_profile *s,
-	uint32_t group, unsigned int empty, const struct sw_source_record *record, const struct service_budget *budget);
-
-/*
- * The record that a note names, of `records`; nobody's, if none. Without a branch: whether a source has one is as good as
- * random.
- */
-static inline struct sw_source_record *record_of(struct sw_source_record *records, struct sw_source_record *nobody,
-	uint32_t note)
-{
-	const uintptr_t named = (uintptr_t)&records[note & SW_NOTE_VALUE], mask = 0 - (uintptr_t)(note >> 30 & 1);
-	_Static_assert(SW_NOTE_RECORD == 1u << 30, "the bit above");
-
-	return (struct sw_source_record *)((named & mask) | ((uintptr_t)nobody & ~mask));
-}
-
-/* Asks for the record that a note names; if none, for one that is always near. */
-static inline void ask_for_record(bool near, const struct sw_source_record *records, uint32_t note)
-{
-	const uint32_t mask = (uint32_t)((int32_t)(note << 1) >> 31);
-
-	sw_prefetch_to(near, &records[note & mask & SW_NOTE_VALUE]);
-}
+	uint32_t group, unsigned int empty, uint32_t note, const struct service_budget *budget);
 
 /* Of a note that names no record: counting ends here, far beyond what makes one. */
-#define SW_NOTE_ENOUGH (1u << 28)
+#define SW_NOTE_ENOUGH (1u << 27)
 
 /*
- * Counts a SYN of a source: in its record, or in its entry's note towards getting one. Returns whether it is to get one
- * now.
+ * Counts a SYN of a source in its entry's note. Returns whether it is now to get a record, which it does after `claims_at`
+ * SYNs, or its record is to be told of those before: sw_admission_note_more(). Without a branch: whether a source has one
+ * is as good as random.
  */
-static inline bool note_claim(const struct sw_worker *w, uint32_t *at, uint32_t note, struct sw_source_record *record)
+static inline bool note_syn(uint32_t *at, uint32_t note, bool dropped, uint32_t claims_at)
 {
-	const uint32_t counted = note + ((note & (SW_NOTE_RECORD | SW_NOTE_ENOUGH)) == 0);
+	const uint32_t recorded = note >> 30 & 1;
+	const uint32_t counted = note + recorded * SW_NOTE_SYN + ((note & (SW_NOTE_RECORD | SW_NOTE_ENOUGH)) == 0);
+	const uint32_t differs = (counted ^ (dropped ? SW_NOTE_DROPPED : 0)) & (SW_NOTE_DROPPED | SW_NOTE_TELL);
+	_Static_assert(SW_NOTE_RECORD == 1u << 30, "the bit above");
 
-	record->syns++;
-	record->last_seen_tsc = w->now;
 	*at = counted;
-	return (counted & (SW_NOTE_RECORD | SW_NOTE_VALUE)) == w->policy->evidence_after_syns;
+	return (differs & (0 - recorded)) != 0 || (counted & (SW_NOTE_RECORD | SW_NOTE_VALUE)) == claims_at;
 }
 
-__attribute__((noinline)) void sw_admission_claim_record(struct sw_worker *w, const struct sw_limiter_lanes *lanes,
-	const struct sw_address *source, uint32_t slot);
+/* `note`: as it was before note_syn(), which is true. */
+__attribute__((noinline)) void sw_admission_note_more(struct sw_worker *w, const struct sw_limiter_lanes *lanes,
+	uint32_t note, bool dropped, const struct sw_address *source, uint32_t slot);
 
 /* As in struct sw_admission. */
 static inline uint32_t group_of(const struct sw_syn_admissions *syns, size_t i)

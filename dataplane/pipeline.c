@@ -19,8 +19,6 @@
  * What look_at and sources read of one burst, no step of the burst before changes that comes behind them.
  */
 
-enum { RECORDS_SLICE = 8 };
-
 void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
 {
 	w->now = now_tsc;
@@ -142,7 +140,7 @@ void sw_pipeline_timers(struct sw_worker *w)
 	sw_connect_retry(w);
 	sw_flows_age(w);
 	sw_challenges_repeat(w);
-	sw_sources_age(w, RECORDS_SLICE);
+	sw_sources_age(w);
 }
 
 static void update_gauges(struct sw_worker *w)
@@ -165,6 +163,7 @@ void sw_pipeline_end(struct sw_worker *w)
 	finish(w);
 	sw_transmit_flush(w);
 	sw_sources_count_denied(w);
+	sw_sources_tell(w);
 	const uint64_t version = atomic_load_explicit(&c->version, memory_order_relaxed);
 	atomic_store_explicit(&c->version, version + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release); /* pairs with sw_read_worker(): odd is seen before what follows */

@@ -8,7 +8,65 @@ enum {
 	PROVEN_IDLE_S = 3600,     /* a proven source's record rests this long behind its last connection */
 	PROVEN_IDLE_FULL_S = 60,  /* ... while new ones find none free */
 	STEAL_TRIES = 16,
+	/* Records looked at per millisecond, so that each is once a second as long as there are not many more than a quarter
+	 * of a million; and at a time, however long a worker has slept. */
+	SWEEP_MAX = 256, SWEEP_AT_ONCE = 1024, SWEEP_MS = 1000,
 };
+
+/* ---- what records are told ---------------------------------------------------------------------------------------- */
+
+static uint32_t syns_in(uint32_t note)
+{
+	return (note & (SW_NOTE_TELL - 1)) / SW_NOTE_SYN;
+}
+
+static uint32_t without_syns(uint32_t note)
+{
+	return note & ~(SW_NOTE_DROPPED | SW_NOTE_TELL | (SW_NOTE_TELL - SW_NOTE_SYN));
+}
+
+static void tell(struct sw_worker *w, uint32_t note)
+{
+	struct sw_source_record *r = &w->records[note & SW_NOTE_INDEX];
+
+	r->syns += syns_in(note);
+	r->dropped += note & SW_NOTE_DROPPED ? syns_in(note) : 0;
+	r->last_seen_tsc = w->now;
+}
+
+void sw_sources_tell_all(struct sw_worker *w)
+{
+	while (w->untold_count != 0)
+		tell(w, w->untold[--w->untold_count]);
+}
+
+void sw_source_leave_word(struct sw_worker *w, uint32_t *at, uint32_t note, bool dropped)
+{
+	*at = without_syns(note) + (dropped ? SW_NOTE_DROPPED : 0) + SW_NOTE_SYN;
+	if (syns_in(note) == 0)
+		return;
+	if (w->untold_count == RTE_DIM(w->untold))
+		sw_sources_tell_all(w);
+	w->untold[w->untold_count++] = note;
+	sw_prefetch_to(w->prefetch.near, &w->records[note & SW_NOTE_INDEX]);
+}
+
+/* The note that counts for a record in use. */
+static uint32_t *note_of(const struct sw_worker *w, uint32_t record)
+{
+	return sw_limiter_note_beside(sw_limiter_tat(&w->limiter, w->records[record].limiter));
+}
+
+static void bring_up_to_date(struct sw_worker *w, uint32_t record)
+{
+	uint32_t *at = note_of(w, record);
+
+	if (syns_in(*at) != 0)
+		tell(w, *at);
+	*at = without_syns(*at);
+	if (!sw_source_blocked(w, record))
+		*at &= ~SW_NOTE_BLOCKED;
+}
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
 
@@ -16,6 +74,7 @@ static void forget_record(struct sw_worker *w, uint32_t index)
 {
 	struct sw_source_record *r = &w->records[index];
 
+	sw_sources_tell(w); /* before it is another's */
 	if (r->proof != SW_PROOF_CLAIMED)
 		w->proven_records--;
 	atomic_store_explicit(&r->id, 0, memory_order_release);
@@ -29,9 +88,20 @@ static void unlink_record(struct sw_worker *w, uint32_t index)
 	forget_record(w, index);
 }
 
-static bool may_be_forgotten(const struct sw_worker *w, const struct sw_source_record *r, uint64_t idle_s)
+static bool in_use(const struct sw_source_record *r)
 {
-	if (atomic_load_explicit(&r->id, memory_order_relaxed) == 0 || r->concurrent != 0)
+	return atomic_load_explicit(&r->id, memory_order_relaxed) != 0;
+}
+
+/* Brings it up to date for that. */
+static bool may_be_forgotten(struct sw_worker *w, uint32_t index, uint64_t idle_s)
+{
+	const struct sw_source_record *r = &w->records[index];
+
+	if (!in_use(r))
+		return false;
+	bring_up_to_date(w, index);
+	if (r->concurrent != 0)
 		return false;
 	if (r->blocked_until_tsc != 0 && (int64_t)(r->blocked_until_tsc - w->now) > 0)
 		return false;
@@ -43,9 +113,9 @@ static uint32_t take_record(struct sw_worker *w, bool for_proven)
 {
 	for (int i = 0; w->free_record_count == 0 && for_proven && i < STEAL_TRIES; i++) {
 		const uint32_t index = w->record_hand;
-		const struct sw_source_record *r = &w->records[index];
+		const bool proven = w->records[index].proof != SW_PROOF_CLAIMED;
 		w->record_hand = index + 1 == w->record_count ? 0 : index + 1;
-		if (may_be_forgotten(w, r, r->proof == SW_PROOF_CLAIMED ? 0 : PROVEN_IDLE_FULL_S))
+		if (may_be_forgotten(w, index, proven ? PROVEN_IDLE_FULL_S : 0))
 			unlink_record(w, index);
 	}
 	if (w->free_record_count == 0)
@@ -88,7 +158,7 @@ uint32_t sw_source_make_entry(struct sw_worker *w, struct sw_limiter_key key)
 	const uint32_t at = sw_limiter_add(&w->limiter, key, w->now, &evicted);
 
 	if (evicted.fingerprint != 0 && evicted.note & SW_NOTE_RECORD)
-		forget_record(w, evicted.note & SW_NOTE_VALUE);
+		forget_record(w, evicted.note & SW_NOTE_INDEX);
 	if (at == SW_LIMITER_NONE)
 		sw_count(w, SW_NONE, SW_COUNT_LIMITER_FULL);
 	return at;
@@ -114,7 +184,7 @@ uint32_t sw_source_prove(struct sw_worker *w, const struct sw_address *source, b
 			sw_count(w, slot, SW_COUNT_SOURCES_PROVEN);
 		return index;
 	}
-	const uint32_t index = note & SW_NOTE_VALUE;
+	const uint32_t index = note & SW_NOTE_INDEX;
 	struct sw_source_record *r = &w->records[index];
 	r->last_seen_tsc = w->now;
 	if (r->proof == SW_PROOF_CLAIMED) {
@@ -126,6 +196,12 @@ uint32_t sw_source_prove(struct sw_worker *w, const struct sw_address *source, b
 	return index;
 }
 
+void sw_source_block(struct sw_worker *w, uint32_t record, uint64_t until_tsc)
+{
+	w->records[record].blocked_until_tsc = until_tsc;
+	*note_of(w, record) |= SW_NOTE_BLOCKED;
+}
+
 static void block(struct sw_worker *w, const struct sw_service_profile *s, struct sw_source_record *r)
 {
 	struct sw_event event = {
@@ -135,7 +211,7 @@ static void block(struct sw_worker *w, const struct sw_service_profile *s, struc
 		.until_tsc = w->now + s->block_cycles,
 	};
 
-	r->blocked_until_tsc = event.until_tsc;
+	sw_source_block(w, (uint32_t)(r - w->records), event.until_tsc);
 	r->refused_lately = 0;
 	w->block_count++;
 	sw_count(w, s->slot, SW_COUNT_SOURCES_BLOCKED);
@@ -250,13 +326,27 @@ void sw_flow_uncount(struct sw_worker *w, uint32_t flow)
 
 /* ---- ageing, and questions of people ------------------------------------------------------------------------------ */
 
-void sw_sources_age(struct sw_worker *w, unsigned int slice)
+static uint32_t behind(const struct sw_worker *w, uint32_t index)
 {
-	for (unsigned int i = 0; i < slice && w->record_count; i++) {
-		const uint32_t index = w->record_sweep;
-		w->record_sweep = index + 1 == w->record_count ? 0 : index + 1;
-		if (may_be_forgotten(w, &w->records[index], PROVEN_IDLE_S))
-			unlink_record(w, index);
+	return index + 1 == w->record_count ? 0 : index + 1;
+}
+
+void sw_sources_age(struct sw_worker *w)
+{
+	const uint64_t ms = (w->now - w->record_sweep_tsc) / (w->shared->tsc_hz / 1000);
+	const uint64_t due = ms * RTE_MIN(w->record_count / SWEEP_MS + 1, (uint32_t)SWEEP_MAX);
+	uint32_t left = (uint32_t)RTE_MIN(due, (uint64_t)RTE_MIN(w->record_count, (uint32_t)SWEEP_AT_ONCE));
+
+	w->record_sweep_tsc = w->now;
+	while (left != 0) {
+		const uint32_t slice = RTE_MIN(left, (uint32_t)SW_BURST);
+		for (uint32_t i = 0, index = w->record_sweep; i < slice; i++, index = behind(w, index))
+			if (in_use(&w->records[index]))
+				sw_prefetch(note_of(w, index));
+		for (uint32_t i = 0; i < slice; i++, w->record_sweep = behind(w, w->record_sweep))
+			if (may_be_forgotten(w, w->record_sweep, PROVEN_IDLE_S))
+				unlink_record(w, w->record_sweep);
+		left -= slice;
 	}
 }
 
@@ -292,12 +382,15 @@ bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source
 	return true;
 }
 
-const struct sw_source_record *sw_source_find(const struct sw_worker *w, const struct sw_address *address, uint32_t slot)
+const struct sw_source_record *sw_source_find(struct sw_worker *w, const struct sw_address *address, uint32_t slot)
 {
 	const uint32_t at =
 		sw_limiter_find(&w->limiter, sw_source_key(w, address, !sw_address_is_ipv4(address), SW_LIMITER_SYN, slot));
 
 	if (at == SW_LIMITER_NONE || !(sw_limiter_note(&w->limiter, at) & SW_NOTE_RECORD))
 		return NULL;
-	return &w->records[sw_limiter_note(&w->limiter, at) & SW_NOTE_VALUE];
+	const uint32_t index = sw_limiter_note(&w->limiter, at) & SW_NOTE_INDEX;
+	sw_sources_tell(w);
+	bring_up_to_date(w, index);
+	return &w->records[index];
 }

@@ -59,6 +59,24 @@ static inline uint32_t sw_source_take_entry(struct sw_worker *w, struct sw_limit
 /* A record, if one is to be had, for an unproven source with the entry `at`. */
 void sw_source_claim_record(struct sw_worker *w, uint32_t at, const struct sw_address *source, uint32_t slot);
 
+/*
+ * SYNs of a source with a record are counted in its limiter entry's note (limiter_table.h), so that a SYN touches one line
+ * less; the record is told of them when they are many, when what becomes of them changes, and once a second or so.
+ *
+ * A SYN with which the number overflows, or that fares differently from those before: the record is to be told of those,
+ * and is asked for. The note at `at`, which was `note`, then counts this SYN alone.
+ */
+void sw_source_leave_word(struct sw_worker *w, uint32_t *at, uint32_t note, bool dropped);
+
+/* Tells them. */
+void sw_sources_tell_all(struct sw_worker *w);
+
+static inline void sw_sources_tell(struct sw_worker *w)
+{
+	if (w->untold_count != 0)
+		sw_sources_tell_all(w);
+}
+
 /* Asks for the line where the source's entry is looked for first: sw_source_prove() will want it. */
 static inline void sw_source_ask(const struct sw_worker *w, const struct sw_address *source, bool is_ipv6, uint32_t slot)
 {
@@ -99,16 +117,19 @@ static inline bool sw_source_blocked(const struct sw_worker *w, uint32_t record)
 		(int64_t)(w->records[record].blocked_until_tsc - w->now) > 0;
 }
 
+/* Blocks the source of a record until then. */
+void sw_source_block(struct sw_worker *w, uint32_t record, uint64_t until_tsc);
+
 /* Is this source blocked towards `slot`? Counts the packet against it if so. For SYNs that no limit looks at. */
 bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source, uint32_t slot);
 
-/* Looks at a slice of the records and forgets those that have been quiet for long. */
-void sw_sources_age(struct sw_worker *w, unsigned int slice);
+/* Looks at some of the records, brings them up to date, and forgets those that have been quiet for long. */
+void sw_sources_age(struct sw_worker *w);
 
 /* Lifts blocks on `address` set by sw_source_note_refusal(), towards `slot` or, with SW_NONE, all. Returns how many. */
 unsigned int sw_source_unblock(struct sw_worker *w, const struct sw_address *address, uint32_t slot);
 
-/* The record of `address` towards `slot`, or NULL. */
-const struct sw_source_record *sw_source_find(const struct sw_worker *w, const struct sw_address *address, uint32_t slot);
+/* The record of `address` towards `slot`, up to date, or NULL. */
+const struct sw_source_record *sw_source_find(struct sw_worker *w, const struct sw_address *address, uint32_t slot);
 
 #endif

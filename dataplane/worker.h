@@ -165,11 +165,13 @@ struct sw_worker {
 	const struct sw_admission_loops *admission; /* sw_admission_loops_for() */
 	sw_flow_hash_burst_fn flow_hash_burst;      /* sw_flow_hash_burst_for() */
 	struct sw_source_record *records;     /* in the region */
-	struct sw_source_record nobody;       /* what is counted here is lost: of sources that have none */
 	uint32_t *free_records;               /* stack of free indices */
 	bool sources_were_over;               /* some of the last SYNs were refused */
 	uint32_t record_count, free_record_count, next_record_id, proven_records;
 	uint32_t record_hand, record_sweep;   /* where looking for one to give up, and ageing, go on */
+	uint64_t record_sweep_tsc;            /* when ageing was there */
+	uint32_t untold[SW_BURST];            /* notes of limiter entries whose SYNs records are to be told of: sources.h */
+	unsigned int untold_count;
 	struct sw_budget *service_budgets;    /* [services_max] */
 	struct sw_budget *group_budgets;      /* [groups_max] */
 	struct sw_share *service_shares;      /* [services_max], written by housekeeping */

@@ -124,6 +124,10 @@ static void check_boot(struct sw_spec_boot *boot, struct sw_report *report, uint
 	if (boot->flows / boot->workers < 512 || boot->held_pkts < boot->workers)
 		sw_report_error(report, "boot.workers", "raise flows and held_packets, or lower workers",
 		    "the tables are too small for %u workers", boot->workers);
+	if (boot->source_records > (uint64_t)boot->workers * SW_WORKER_RECORDS_MAX)
+		sw_report_error(report, "boot.source_records", "lower it, or raise workers",
+		    "%u records, and %u workers have room for %d each", boot->source_records, boot->workers,
+		    SW_WORKER_RECORDS_MAX);
 	check_cores(boot, report);
 	check_links(boot, report);
 	check_memory(boot, report, machine_bytes);

@@ -103,7 +103,8 @@ static const struct sw_field boot_fields[] = {
 		.help = "Connections that the whole box can follow at one time, proxied and native. Shared out evenly to "
 				"the workers, like the three tables below."),
 	NUMBER("source_records", sw_spec_boot, source_records, "records", 256, 67108864, 65536,
-		.help = "Sources for which evidence is kept: proven ones, and those that claim much."),
+		.help = "Sources for which evidence is kept: proven ones, and those that claim much. At most 2097152 for "
+				"each worker."),
 	NUMBER("limiter_entries", sw_spec_boot, limiter_entries, "entries", 1024, 1073741824, 1048576,
 		.help = "Token buckets in use at one time: one for each source and each prefix level, of every service."),
 	NUMBER("held_packets", sw_spec_boot, held_pkts, "packets", 64, 1048576, 4096,

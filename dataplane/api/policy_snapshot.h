@@ -30,6 +30,7 @@ enum {
 	SW_PREFIXES_MAX = 1 << 20,
 	SW_ENTRIES_MAX = 1 << 20, /* counted allow, deny and block entries */
 	SW_WORKERS_MAX = 64,
+	SW_WORKER_RECORDS_MAX = 1 << 21, /* source records of one worker */
 	SW_LINKS_MAX = 16,
 	SW_NAME_BYTES = 64,       /* a name with its NUL */
 	SW_DEVICE_BYTES = 256,

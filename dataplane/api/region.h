@@ -96,11 +96,12 @@ struct sw_source_record {
 	uint8_t proof;            /* enum sw_proof */
 	uint8_t reserved[3];
 	uint32_t concurrent;      /* established connections now */
+	/* SYNs are counted elsewhere first: these three may be some 30 SYNs behind, for a second or so (sources.h). */
 	uint64_t last_seen_tsc;
 	uint64_t syns;            /* received from it, while this record stands */
 	uint64_t dropped;         /* packets dropped while it was blocked or over a limit */
 	uint64_t blocked_until_tsc; /* 0: not blocked */
-	/* Up to here all that a SYN touches: one line. */
+	/* Up to here one line. */
 	uint64_t first_seen_tsc;
 	uint64_t conns;           /* connections that proved themselves and were admitted */
 	uint64_t refused;         /* proven, and refused by a limit */

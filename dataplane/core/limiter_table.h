@@ -38,14 +38,21 @@ enum { SW_LIMITER_WAYS = 4, SW_LIMITER_ENTRY_BYTES = 16 };
 #define SW_LIMITER_NONE 0xffffffffu
 
 /*
- * note   SYN entries of a source: bit 31 pinned, bit 30 has a record; then bits 0-28 are the record's index, otherwise
- *        the number of SYNs seen. CONN entries: bit 31 pinned while bits 0-28, the established connections, are not 0.
- *        Others: not used. Bit 29 is the line's, in its first note: somebody has moved out.
+ * note   SYN entries of a source: bit 31 pinned, bit 30 has a record. Without one bits 0-27 are the number of SYNs seen. With
+ *        one, bits 0-20 are its index, bits 21-25 how many SYNs it has not been told of yet, which were dropped if bit 27 is
+ *        set; bit 28: it says that the source is, or was, blocked. CONN entries: bit 31 pinned while bits 0-28, the
+ *        established connections, are not 0. Others: not used. Bit 29 is the line's, in its first note: somebody has moved
+ *        out.
  */
 #define SW_NOTE_PINNED 0x80000000u
 #define SW_NOTE_RECORD 0x40000000u
 #define SW_NOTE_MOVED 0x20000000u
 #define SW_NOTE_VALUE 0x1fffffffu
+#define SW_NOTE_BLOCKED 0x10000000u
+#define SW_NOTE_DROPPED 0x08000000u
+#define SW_NOTE_TELL 0x04000000u /* where the number of SYNs overflows */
+#define SW_NOTE_SYN 0x00200000u
+#define SW_NOTE_INDEX 0x001fffffu
 
 struct sw_limiter_set {
 	_Alignas(64) uint32_t fingerprints[SW_LIMITER_WAYS]; /* 0: free */
@@ -277,6 +284,7 @@ uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, u
 
 _Static_assert(offsetof(struct sw_limiter_set, tats) == 2 * offsetof(struct sw_limiter_set, notes) &&
 		offsetof(struct sw_limiter_set, notes) == SW_LIMITER_WAYS * sizeof(uint32_t), "sw_limiter_note_beside()");
+_Static_assert(SW_NOTE_INDEX == SW_WORKER_RECORDS_MAX - 1, "room for the index of every record");
 _Static_assert(sizeof(struct sw_limiter_set) == SW_LIMITER_WAYS * SW_LIMITER_ENTRY_BYTES, "four entries a cache line");
 
 #endif

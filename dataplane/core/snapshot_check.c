@@ -191,6 +191,9 @@ static int check_boot(const struct snapshot_check *c)
 	if (!error && boot->idle_sleep_us > boot->heartbeat_timeout_ms * 500ull)
 		error = sw_snapshot_refuse(
 		    c, "boot[0].idle_sleep_us is %u, expected at most half of heartbeat_timeout_ms", boot->idle_sleep_us);
+	if (!error && boot->source_records > (uint64_t)boot->workers * SW_WORKER_RECORDS_MAX)
+		error = sw_snapshot_refuse(c, "boot[0].source_records is %u, expected at most %d for each of %u workers",
+		    boot->source_records, SW_WORKER_RECORDS_MAX, boot->workers);
 	return error;
 }
 

@@ -214,8 +214,9 @@ void sw_limits_place(struct sw_worker *w, struct sw_burst *b)
 {
 	if ((b->pending & b->syns) == 0)
 		return;
+	sw_sources_tell(w); /* asked for by the burst before */
 	select_syns(w, b);
-	sw_place_syns(w, &b->admissions);
+	sw_place_syns(w, &b->admissions, b->packets, b->reasons);
 }
 
 void sw_stage_limit(struct sw_worker *w, struct sw_burst *b)

@@ -216,6 +216,8 @@ static const struct {
 	SET(boot.rx_descriptors, 65536, "boot[0].rx_descriptors"),
 	SET(boot.flows, 0, "boot[0].flows"),
 	SET(boot.source_records, UINT32_MAX, "boot[0].source_records"),
+	SET(boot.source_records, SW_WORKER_RECORDS_MAX, NULL),
+	SET(boot.source_records, SW_WORKER_RECORDS_MAX + 1, "for each of 1 workers"),
 	SET(boot.limiter_entries, 0, "boot[0].limiter_entries"),
 	SET(boot.held_pkts, 0, NULL),
 	SET(boot.services_max, 4097, "boot[0].services_max"),

@@ -308,7 +308,7 @@ static uint32_t *count_connections(const struct sw_worker *w)
 }
 
 /* Entries and what they name agree: records, connections, and who is pinned. */
-static void check_limiter(const struct sw_worker *w)
+static void check_limiter(struct sw_worker *w)
 {
 	uint32_t *connections = count_connections(w);
 	uint64_t used = 0;
@@ -324,8 +324,10 @@ static void check_limiter(const struct sw_worker *w)
 		}
 		used++;
 		if (note & SW_NOTE_RECORD) {
-			const struct sw_source_record *r = &w->records[note & SW_NOTE_VALUE];
-			assert_true((note & SW_NOTE_VALUE) < w->record_count && atomic_load(&r->id) != 0);
+			const uint32_t record = note & SW_NOTE_INDEX;
+			const struct sw_source_record *r = &w->records[record];
+			assert_true(record < w->record_count && atomic_load(&r->id) != 0);
+			assert_true(!sw_source_blocked(w, record) || note & SW_NOTE_BLOCKED);
 			assert_int_equal(r->limiter, at);
 			assert_int_equal(!!(note & SW_NOTE_PINNED), r->proof != SW_PROOF_CLAIMED);
 			assert_ptr_equal(sw_source_find(w, &r->address, r->service_slot), r);

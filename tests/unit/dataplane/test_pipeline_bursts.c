@@ -131,8 +131,9 @@ static void admit(struct sw_worker *w, struct sw_burst *b, const struct sw_admis
 	}
 	a->grouped &= a->prepared;
 	w->sources_were_over = false; /* who plainly is over would come last */
-	sw_place_syns(w, a);
+	sw_place_syns(w, a, b->packets, out->reasons);
 	out->refused |= sw_admit_syns(w, a, b->packets, out->reasons, &out->proven);
+	sw_sources_tell(w);
 	a->grouped = grouped;
 }
 
@@ -155,7 +156,7 @@ static void change_sources(struct net *n, uint64_t *random, const struct sw_burs
 	}
 	for (uint32_t i = 0; i < n->w->record_count; i++)
 		if (n->w->records[i].id != 0 && random_below(random, 8) == 0)
-			n->w->records[i].blocked_until_tsc = n->now + 5 * NET_MS;
+			sw_source_block(n->w, i, n->now + 5 * NET_MS);
 }
 
 static void bursts_are_decided_as_their_syns(struct net *n)

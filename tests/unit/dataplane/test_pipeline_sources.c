@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Evidence about sources, blocks that follow from it, and what housekeeping can ask and undo. */
+/* Blocks of sources that overdo it, and what housekeeping can ask and undo. */
 #include "pipeline_model.h"
 
 static struct sw_reply mail(struct net *n, enum sw_request_kind kind, const struct sw_address *address, uint32_t slot)
@@ -12,123 +12,6 @@ static struct sw_reply mail(struct net *n, enum sw_request_kind kind, const stru
 	sw_pipeline_end(n->w);
 	assert_int_equal(atomic_load(&m.done), 1);
 	return reply;
-}
-
-/* ---- evidence
- * ------------------------------------------------------------------------------------------------------------- */
-
-static void claimed_source_gets_a_record_with_its_tenth_syn(struct net *n)
-{
-	struct session s = session_of(n, 1);
-
-	for (unsigned int k = 1; k <= 25; k++) {
-		client_syn(&s);
-		net_run(n);
-		n->now += NET_MS;
-		assert_int_equal(session_record(&s) != NULL, k >= 10);
-	}
-	const struct sw_source_record *r = session_record(&s);
-	assert_memory_equal(&r->address, &s.client, sizeof(s.client));
-	assert_int_equal(r->service_slot, 0);
-	assert_int_equal(r->proof, SW_PROOF_CLAIMED);
-	assert_int_equal(r->syns, 25);
-	assert_int_equal(r->conns, 0);
-	assert_int_equal(r->last_seen_tsc, n->now - NET_MS);
-	assert_int_not_equal(atomic_load(&r->id), 0);
-	assert_count(n, SOURCES_PROVEN, 0);
-	assert_int_equal(n->w->proven_records, 0);
-}
-
-static void proof_rises_with_what_the_source_shows(struct net *n)
-{
-	struct session s = session_of(n, 1);
-
-	client_syn(&s);
-	net_run(n);
-	expect_syn_ack(&s);
-	assert_null(session_record(&s));
-	client_ack(&s);
-	net_run(n);
-	expect_server_syn(&s);
-	const struct sw_source_record *r = session_record(&s);
-	assert_non_null(r);
-	assert_int_equal(r->proof, SW_PROOF_ECHOED);
-	assert_int_equal(r->syns, 1);
-	assert_int_equal(r->conns, 1);
-	assert_int_equal(r->concurrent, 1);
-	assert_count(n, SOURCES_PROVEN, 1);
-	server_syn_ack(&s);
-	net_run(n);
-	net_discard(n);
-	client_data(&s, 100);
-	net_run(n);
-	assert_int_equal(r->proof, SW_PROOF_ECHOED); /* sent, but nobody took it */
-	server_ack(&s);
-	net_run(n);
-	net_discard(n);
-	assert_int_equal(r->proof, SW_PROOF_SENT_DATA);
-	session_close(&s);
-	assert_int_equal(r->concurrent, 0);
-	assert_int_equal(r->bytes_in, 101); /* the FIN takes a number */
-	assert_int_equal(n->w->proven_records, 1);
-	s = session_again(&s);
-	session_establish(&s);
-	assert_ptr_equal(session_record(&s), r);
-	assert_int_equal(r->conns, 2);
-	assert_int_equal(r->syns, 2);
-	assert_count(n, SOURCES_PROVEN, 1);
-}
-
-static void a_fin_is_no_data(struct net *n)
-{
-	struct session s = session_of(n, 1);
-
-	session_establish(&s);
-	session_close(&s);
-	assert_int_equal(session_record(&s)->proof, SW_PROOF_ECHOED);
-}
-
-static void shape_quiet(struct draft *d)
-{
-	d->services[0].mode = SW_MODE_AUTO;
-}
-
-static void native_handshake_proves_the_source(struct net *n)
-{
-	struct session s = session_of(n, 1);
-
-	client_syn(&s);
-	server_syn_ack(&s);
-	net_run(n);
-	net_discard(n);
-	assert_null(session_record(&s));
-	client_ack(&s);
-	net_run(n);
-	net_discard(n);
-	const struct sw_source_record *r = session_record(&s);
-	assert_int_equal(r->proof, SW_PROOF_ECHOED);
-	assert_int_equal(r->conns, 1);
-	assert_int_equal(r->concurrent, 1);
-	session_exchange(&s, 10);
-	assert_int_equal(r->proof, SW_PROOF_SENT_DATA);
-	session_close(&s);
-	assert_int_equal(r->concurrent, 0);
-}
-
-static void proven_record_is_kept_an_hour(struct net *n)
-{
-	struct session s = session_of(n, 1);
-
-	session_establish(&s);
-	session_close(&s);
-	net_pass_ms(n, 2000);
-	n->now += 3500 * NET_HZ;
-	net_pass_ms(n, 300);
-	assert_non_null(session_record(&s));
-	n->now += 200 * NET_HZ;
-	net_pass_ms(n, 300);
-	assert_null(session_record(&s));
-	assert_int_equal(n->w->proven_records, 0);
 }
 
 /* ---- blocks
@@ -426,11 +309,6 @@ static void what_the_worker_knows_of_an_address(struct net *n)
 }
 
 static const struct net_case cases[] = {
-	NET_CASE(claimed_source_gets_a_record_with_its_tenth_syn, NULL),
-	NET_CASE(proof_rises_with_what_the_source_shows, NULL),
-	NET_CASE(a_fin_is_no_data, NULL),
-	NET_CASE(native_handshake_proves_the_source, shape_quiet),
-	NET_CASE(proven_record_is_kept_an_hour, NULL),
 	NET_CASE(source_that_overdoes_it_is_blocked, shape_blocking),
 	NET_CASE(blocked_source_gets_silence, shape_blocking_with_resets),
 	NET_CASE(block_holds_for_cookies_that_are_out, shape_blocking),

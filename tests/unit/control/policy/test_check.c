@@ -25,6 +25,8 @@ static const struct rule {
     {WITH_BOOT("\"mbufs\": 2000"), SW_ERROR, 3, "boot.mbufs", "2000 packets per worker"},
     {WITH_BOOT("\"idle_sleep_us\": 50000,\n\"heartbeat_timeout_ms\": 100"), SW_ERROR, 3, "boot.idle_sleep_us",
         "count as hung after 100 ms"},
+    {WITH_BOOT("\"source_records\": 2097153"), SW_ERROR, 3, "boot.source_records", "1 workers have room for 2097152"},
+    {WITH_BOOT("\"workers\": 2,\n\"source_records\": 4194304"), SW_SEVERITIES, 0, "", ""},
     {WITH_BOOT("\"services\": 1,\n\"groups\": 1,\n\"entries\": 16"), SW_SEVERITIES, 0, "", ""},
     {"{\n\"boot\": {\"links\": [{\"outside\": \"a\", \"inside\": \"b\"},\n{\"outside\": \"c\", \"inside\": "
      "\"a\"}]},\n\"services\": [" SERVICE("") "]}",

@@ -108,13 +108,18 @@ static bool may_be_forgotten(struct sw_worker *w, uint32_t index, uint64_t idle_
 	return w->now - r->last_seen_tsc > idle_s * w->shared->tsc_hz;
 }
 
+static uint32_t behind(const struct sw_worker *w, uint32_t index)
+{
+	return index + 1 == w->record_count ? 0 : index + 1;
+}
+
 /* A free record; with none left, one of a claimed source, or of one that proved itself long ago. */
 static uint32_t take_record(struct sw_worker *w, bool for_proven)
 {
 	for (int i = 0; w->free_record_count == 0 && for_proven && i < STEAL_TRIES; i++) {
 		const uint32_t index = w->record_hand;
 		const bool proven = w->records[index].proof != SW_PROOF_CLAIMED;
-		w->record_hand = index + 1 == w->record_count ? 0 : index + 1;
+		w->record_hand = behind(w, index);
 		if (may_be_forgotten(w, index, proven ? PROVEN_IDLE_FULL_S : 0))
 			unlink_record(w, index);
 	}
@@ -325,11 +330,6 @@ void sw_flow_uncount(struct sw_worker *w, uint32_t flow)
 }
 
 /* ---- ageing, and questions of people ------------------------------------------------------------------------------ */
-
-static uint32_t behind(const struct sw_worker *w, uint32_t index)
-{
-	return index + 1 == w->record_count ? 0 : index + 1;
-}
 
 void sw_sources_age(struct sw_worker *w)
 {

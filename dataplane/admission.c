@@ -137,30 +137,58 @@ void sw_admission_note_more(struct sw_worker *w, const struct sw_limiter_lanes *
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, lanes->tats[0]), source, slot);
 }
 
-/* Of a stretch of one run. */
-static uint32_t refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
-	const struct sw_service_profile *s, uint64_t tolerance, uint32_t stretch, uint8_t reasons[SW_BURST])
+/* SYNs in a row of one run, whose source may be over its limit. */
+struct overs {
+	struct sw_syn_admissions *syns;
+	const struct sw_packet *packets;
+	uint8_t *reasons;
+	uint64_t now, tolerance;
+	uint32_t slot, claims_at;
+	uint8_t reason;
+};
+
+/* Packet i, whose source's entry is that of `ways` of a line. False: it is not over, or there is more to be said of it. */
+static inline bool refuse(struct sw_worker *w, const struct overs *o, size_t i, struct sw_limiter_set *line, unsigned int ways)
 {
-	const uint8_t reason = (uint8_t)refusal_of(s, 1);
-	const uint32_t claims_at = w->policy->evidence_after_syns;
-	const uint64_t now = w->now;
-	uint32_t over = 0;
+	const size_t way = (size_t)__builtin_ctz(ways);
+	const uint32_t note = line->notes[way];
+
+	if (unlikely((int64_t)(line->tats[way] - o->now) <= (int64_t)o->tolerance || note & SW_NOTE_BLOCKED))
+		return false;
+	o->reasons[i] = o->reason;
+	if (unlikely(note_syn(&line->notes[way], note, true, o->claims_at))) {
+		struct sw_limiter_lanes *lanes = &o->syns->lanes[i];
+		lanes->tats[0] = &line->tats[way];
+		lanes->note = &line->notes[way];
+		sw_admission_note_more(w, lanes, note, true, &o->packets[i].client, o->slot);
+	}
+	return true;
+}
+
+/* Of a stretch of one run: those who are at home first, then those who are away from it. */
+static uint32_t refuse_stretch(struct sw_worker *w, const struct overs *o, uint32_t stretch)
+{
+	const struct sw_limiter_table *t = &w->limiter;
+	uint32_t over = 0, away = 0;
 
 	for (; stretch; stretch &= stretch - 1) {
 		const size_t i = (size_t)__builtin_ctz(stretch);
-		struct sw_limiter_lanes *lanes = &syns->lanes[i];
+		const struct sw_limiter_lanes *lanes = &o->syns->lanes[i];
 		const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
-		const size_t way = (size_t)__builtin_ctz(ways | 1u << SW_LIMITER_WAYS) % SW_LIMITER_WAYS;
-		const uint32_t note = lanes->home->notes[way];
-		if (unlikely(ways == 0 || (int64_t)(lanes->home->tats[way] - now) <= (int64_t)tolerance || note & SW_NOTE_BLOCKED))
+		if (likely(ways != 0)) {
+			over |= (uint32_t)refuse(w, o, i, lanes->home, ways) << i;
 			continue;
-		over |= 1u << i;
-		reasons[i] = reason;
-		if (likely(!note_syn(&lanes->home->notes[way], note, true, claims_at)))
-			continue;
-		lanes->tats[0] = &lanes->home->tats[way];
-		lanes->note = &lanes->home->notes[way];
-		sw_admission_note_more(w, lanes, note, true, &packets[i].client, s->slot);
+		}
+		away |= 1u << i;
+		sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes->hashes[0]));
+	}
+	for (; away; away &= away - 1) {
+		const size_t i = (size_t)__builtin_ctz(away);
+		const uint64_t hash = o->syns->lanes[i].hashes[0];
+		struct sw_limiter_set *line = sw_limiter_set_of(t, hash);
+		const unsigned int ways = sw_limiter_ways_with(line, hash);
+		if (ways != 0)
+			over |= (uint32_t)refuse(w, o, i, line, ways) << i;
 	}
 	return over;
 }
@@ -172,8 +200,11 @@ uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions 
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
+		const struct overs o = {.syns = syns, .packets = packets, .reasons = reasons, .now = w->now, .tolerance = rate.tolerance,
+			.slot = run->service->slot, .claims_at = w->policy->evidence_after_syns,
+			.reason = (uint8_t)refusal_of(run->service, 1)};
 		if (rate.interval != 0)
-			over |= refuse_over(w, syns, packets, run->service, rate.tolerance, stretch, reasons);
+			over |= refuse_stretch(w, &o, stretch);
 	}
 	return over;
 }

@@ -37,8 +37,8 @@ __attribute__((noinline)) bool sw_admission_make_entries(struct sw_worker *w, co
 	struct sw_limiter_lanes *lanes, unsigned int missing);
 
 /*
- * Refuses, of prepared SYNs, those whose source stands at home and is over its limit, unless there is more to be said of it.
- * Returns their set. Whatever becomes of others meanwhile, it stays so for the rest of the burst.
+ * Refuses, of prepared SYNs, those whose source is over its limit, unless there is more to be said of it. Returns their set.
+ * Whatever becomes of others meanwhile, it stays so for the rest of the burst.
  */
 uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST]);

@@ -37,7 +37,7 @@ static void open_burst(struct sw_burst *b, struct rte_mbuf **mbufs, unsigned int
 	b->cycles = 0;
 	b->pending = sw_burst_all(b);
 	b->syns = b->proven = 0;
-	b->elsewhere = b->known = b->stale = b->watched = 0;
+	b->elsewhere = b->known = b->stale = b->undecided = b->watched = 0;
 	b->admissions.prepared = b->admissions.doubtful = b->admissions.grouped = 0;
 	b->admissions.run_count = 0;
 	memcpy(b->mbufs, mbufs, count * sizeof(*mbufs));
@@ -58,6 +58,7 @@ static void look_at(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 /* Where flows and limits stand that it concerns; what need not go through limits is decided. */
 static void locate(struct sw_worker *w, struct sw_burst *b)
 {
+	sw_sources_of_syns(w, b);
 	sw_lookup_guess(w, b);
 	sw_limits_place(w, b);
 }
@@ -116,7 +117,7 @@ void sw_pipeline_burst(struct sw_worker *w, struct rte_mbuf **mbufs, unsigned in
 		locate(w, before);
 		since = note_time(w, before, since);
 	}
-	sw_sources_of_syns(w, b);
+	sw_sources_ask(w, b);
 	since = note_time(w, b, since);
 	if (before != NULL) {
 		decide(w, before);

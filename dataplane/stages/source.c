@@ -104,25 +104,40 @@ static inline uint32_t find_worth_asking(const struct sw_burst *b, uint32_t syns
 }
 
 /*
- * What the policy finds about the sources of `packets`, in b->classes. Returns the set of those that are in a list.
- * Most are in none, and what they pay for is a slot of the trie's root. Of a few nobody knows before the walk: the memory
- * of their limits would be waited for if it was not asked for with that of the others.
+ * What the root of the trie says about the sources of `packets`, in b->classes. Most are in no list, and that is all that they
+ * pay for. Of a few, `undecided`, nobody knows before the walk, whose memory is asked for: that of their limits would be
+ * waited for if it was not asked for with that of the others.
  */
+static void ask(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
+{
+	const struct sw_prefix_trie *trie = &w->policy->sources->trie;
+	const uint32_t ipv6 = sw_find_ipv6(b, packets);
+
+	if (!w->policy->have_rules) {
+		sw_limits_ask(w, b, packets & b->syns);
+		return;
+	}
+	read_root(trie, b, packets & ~ipv6, SW_TRIE_IPV4);
+	read_root(trie, b, packets & ipv6, SW_TRIE_IPV6);
+	b->undecided = packets & find_bit(b, SW_TRIE_NODE);
+	sw_prefix_trie_ask(trie, b->undecided, b->classes);
+	sw_limits_ask(w, b, find_worth_asking(b, packets & b->syns, b->undecided & b->syns));
+}
+
+/* Of packets that were asked about, the set of those that are in a list: which, say b->classes. */
 static uint32_t find_listed(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
 	const struct sw_prefix_trie *trie = &w->policy->sources->trie;
 	const struct sw_trie_addresses clients = {&b->packets[0].client, sizeof(b->packets[0])};
-	const uint32_t ipv6 = sw_find_ipv6(b, packets);
-	read_root(trie, b, packets & ~ipv6, SW_TRIE_IPV4);
-	read_root(trie, b, packets & ipv6, SW_TRIE_IPV6);
-	const uint32_t undecided = packets & find_bit(b, SW_TRIE_NODE);
-	sw_prefix_trie_ask(trie, undecided, b->classes);
-	sw_limits_ask(w, b, find_worth_asking(b, packets & b->syns, undecided & b->syns));
+	const uint32_t undecided = b->undecided, ipv6 = sw_find_ipv6(b, undecided);
+
+	if (!w->policy->have_rules)
+		return 0;
 	if (undecided & ~ipv6)
 		sw_prefix_trie_walk(trie, SW_TRIE_IPV4, clients, undecided & ~ipv6, b->classes);
 	if (undecided & ipv6)
 		sw_prefix_trie_walk(trie, SW_TRIE_IPV6, clients, undecided & ipv6, b->classes);
-	const uint32_t listed = ~sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
+	const uint32_t listed = packets & ~sw_find_equal(b->classes, SW_SOURCE_CLASS_NONE);
 	sw_limits_doubt(b, undecided & listed);
 	return listed;
 }
@@ -216,31 +231,48 @@ static void decide_each(struct sw_worker *w, struct sw_burst *b, uint32_t packet
 	}
 }
 
-static void look_up(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
+/* Packets that were asked about, with a flow or without. */
+static void decide_listed(struct sw_worker *w, struct sw_burst *b, uint32_t packets)
 {
-	const uint32_t asking = b->pending & b->tcp & packets, known = asking & b->known;
-	/* Of known flows those that do not have their answer yet; others need none. */
-	const uint32_t unanswered = asking & b->stale, in_doubt = (asking & ~known) | unanswered;
-	uint32_t listed = 0;
+	const uint32_t unanswered = packets & b->stale;
+	uint32_t listed = find_listed(w, b, packets);
 
-	if (b->side != SW_OUTSIDE || in_doubt == 0)
-		return;
-	if (in_doubt && w->policy->have_rules)
-		listed = find_listed(w, b, in_doubt) & in_doubt;
-	else
-		sw_limits_ask(w, b, in_doubt & b->syns);
 	if (listed)
-		listed &= ~drop_denied(w, b, listed & ~known);
+		listed &= ~drop_denied(w, b, listed & ~b->known);
 	if (listed | unanswered)
 		decide_each(w, b, listed | unanswered);
 }
 
+/* Those of `packets` from outside whose sources nobody knows yet. */
+static uint32_t find_in_doubt(const struct sw_burst *b, uint32_t packets)
+{
+	const uint32_t asking = b->side == SW_OUTSIDE ? b->pending & b->tcp & packets : 0;
+
+	return asking & (~b->known | b->stale);
+}
+
+void sw_sources_ask(struct sw_worker *w, struct sw_burst *b)
+{
+	const uint32_t in_doubt = find_in_doubt(b, b->syns);
+
+	if (in_doubt)
+		ask(w, b, in_doubt);
+}
+
 void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b)
 {
-	look_up(w, b, b->syns);
+	const uint32_t in_doubt = find_in_doubt(b, b->syns);
+
+	if (in_doubt)
+		decide_listed(w, b, in_doubt);
 }
 
 void sw_stage_source(struct sw_worker *w, struct sw_burst *b)
 {
-	look_up(w, b, ~b->syns);
+	const uint32_t in_doubt = find_in_doubt(b, ~b->syns);
+
+	if (in_doubt) {
+		ask(w, b, in_doubt);
+		decide_listed(w, b, in_doubt);
+	}
 }

@@ -31,6 +31,7 @@ struct sw_burst {
 	uint32_t elsewhere;             /* bit i: its flow may stand in its second bucket; between sw_lookup_guess() and stage 5 */
 	uint32_t known;                 /* bit i: flows[i] is one; as of when all were looked up */
 	uint32_t stale;                 /* bit i: and it does not say what the policy thinks of its source, or that counts */
+	uint32_t undecided;             /* bit i: the source stage asks what is said of its source, in classes[i] */
 	uint32_t watched;               /* bit i: a SYN that passes whatever the limits say, in mode monitor; set by the limits */
 	uint32_t proven;                /* bit i: a SYN whose source has proven itself before; set by the limits */
 	uint32_t changes;               /* of the flow table when `flows` was looked up */
@@ -66,10 +67,12 @@ typedef void (*sw_parse_fn)(struct sw_worker *w, struct sw_burst *b);
 sw_parse_fn sw_parse_for(enum sw_isa isa);
 
 /*
- * Ahead of their stages. The flows' hashes, and their buckets are asked for; then the sources of SYNs, which need no flow
- * for it; then, by the buckets, the flows are asked for. They are on their way while SYNs are limited and answered.
+ * Ahead of their stages. The flows' hashes, and their buckets are asked for; then what is said of the sources of SYNs, which
+ * need no flow for it; then the latter is decided, and, by the buckets, the flows are asked for. They are on their way
+ * while SYNs are limited and answered.
  */
 void sw_lookup_ask(struct sw_worker *w, struct sw_burst *b);
+void sw_sources_ask(struct sw_worker *w, struct sw_burst *b);
 void sw_sources_of_syns(struct sw_worker *w, struct sw_burst *b);
 void sw_lookup_guess(struct sw_worker *w, struct sw_burst *b);
 

@@ -176,9 +176,9 @@ def instructions_of(case):
         return int(found.group(1).replace(",", "")) / FRAMES if found else 0
 
     stages = {stage: inclusive("sw_stage_" + stage) for stage in STAGES}
-    # What stages do ahead of their turn (dataplane/pipeline.c); sw_sources_of_syns() calls sw_limits_ask().
+    # What stages do ahead of their turn (dataplane/pipeline.c); sw_sources_ask() calls sw_limits_ask().
     stages["lookup"] += inclusive("sw_lookup_ask") + inclusive("sw_lookup_guess")
-    stages["source"] += inclusive("sw_sources_of_syns") - inclusive("sw_limits_ask")
+    stages["source"] += inclusive("sw_sources_ask") - inclusive("sw_limits_ask") + inclusive("sw_sources_of_syns")
     stages["limit"] += inclusive("sw_limits_ask") + inclusive("sw_limits_place")
     return inclusive("bench_counted_pass"), stages
 

@@ -128,18 +128,18 @@ enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_ser
 	return reason;
 }
 
-void sw_admission_note_more(struct sw_worker *w, const struct sw_limiter_lanes *lanes, uint32_t note, bool dropped,
-	const struct sw_address *source, uint32_t slot)
+void sw_admission_note_more(struct sw_worker *w, uint64_t *tat, uint32_t note, bool dropped, const struct sw_address *source,
+	uint32_t slot)
 {
 	if (note & SW_NOTE_RECORD)
-		sw_source_leave_word(w, lanes->note, note, dropped);
-	else if (lanes_have_place(lanes, 0))
-		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, lanes->tats[0]), source, slot);
+		sw_source_leave_word(w, sw_limiter_note_beside(tat), note, dropped);
+	else if (sw_limiter_set_around(tat) != &w->limiter.nowhere)
+		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, tat), source, slot);
 }
 
 /* SYNs in a row of one run, whose source may be over its limit. */
 struct overs {
-	struct sw_syn_admissions *syns;
+	const struct sw_syn_admissions *syns;
 	const struct sw_packet *packets;
 	uint8_t *reasons;
 	uint64_t now, tolerance;
@@ -156,16 +156,12 @@ static inline bool refuse(struct sw_worker *w, const struct overs *o, size_t i, 
 	if (unlikely((int64_t)(line->tats[way] - o->now) <= (int64_t)o->tolerance || note & SW_NOTE_BLOCKED))
 		return false;
 	o->reasons[i] = o->reason;
-	if (unlikely(note_syn(&line->notes[way], note, true, o->claims_at))) {
-		struct sw_limiter_lanes *lanes = &o->syns->lanes[i];
-		lanes->tats[0] = &line->tats[way];
-		lanes->note = &line->notes[way];
-		sw_admission_note_more(w, lanes, note, true, &o->packets[i].client, o->slot);
-	}
+	if (unlikely(note_syn(&line->notes[way], note, true, o->claims_at)))
+		sw_admission_note_more(w, &line->tats[way], note, true, &o->packets[i].client, o->slot);
 	return true;
 }
 
-/* Of a stretch of one run: those who are at home first, then those who are away from it. */
+/* Of a stretch of one run: those who are at home first, then those who may have moved out. */
 static uint32_t refuse_stretch(struct sw_worker *w, const struct overs *o, uint32_t stretch)
 {
 	const struct sw_limiter_table *t = &w->limiter;
@@ -179,8 +175,10 @@ static uint32_t refuse_stretch(struct sw_worker *w, const struct overs *o, uint3
 			over |= (uint32_t)refuse(w, o, i, lanes->home, ways) << i;
 			continue;
 		}
-		away |= 1u << i;
-		sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes->hashes[0]));
+		if (lanes->home->notes[0] & SW_NOTE_MOVED) {
+			away |= 1u << i;
+			sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes->hashes[0]));
+		}
 	}
 	for (; away; away &= away - 1) {
 		const size_t i = (size_t)__builtin_ctz(away);

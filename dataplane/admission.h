@@ -57,7 +57,8 @@ void sw_admission_prepare(struct sw_worker *w, const struct sw_admission_run *ru
 
 /*
  * SYNs, prepared: finds out where their entries stand, by the lines of their homes, and asks for those. The sooner before
- * sw_admit_syns() the better; once, between the last of them to be prepared and that.
+ * sw_admit_syns() the better; once, between the last of them to be prepared and that. Where sources were over their limits
+ * a burst ago, those that plainly are now are refused here: sw_admit_syns() says so of them, as reasons[i] does from now on.
  */
 void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST]);

@@ -127,7 +127,7 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 		if (unlikely(note & SW_NOTE_PINNED))
 			out->proven |= 1u << i;
 		if (unlikely(note_syn(lanes->note, note, reason != SW_ADMITTED, claims_at)))
-			sw_admission_note_more(w, lanes, note, reason != SW_ADMITTED, &packets[i].client, run->service->slot);
+			sw_admission_note_more(w, lanes->tats[0], note, reason != SW_ADMITTED, &packets[i].client, run->service->slot);
 	}
 	close_budget(w, &budget, counted);
 }

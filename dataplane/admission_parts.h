@@ -97,9 +97,6 @@ static inline enum sw_drop_reason refusal_of(const struct sw_service_profile *s,
 __attribute__((noinline)) enum sw_drop_reason sw_admission_decide(struct sw_worker *w, const struct sw_service_profile *s,
 	uint32_t group, unsigned int empty, uint32_t note, const struct service_budget *budget);
 
-/* Of a note that names no record: counting ends here, far beyond what makes one. */
-#define SW_NOTE_ENOUGH (1u << 27)
-
 /*
  * Counts a SYN of a source in its entry's note. Returns whether it is now to get a record, which it does after `claims_at`
  * SYNs, or its record is to be told of those before: sw_admission_note_more(). Without a branch: whether a source has one
@@ -116,9 +113,9 @@ static inline bool note_syn(uint32_t *at, uint32_t note, bool dropped, uint32_t 
 	return (differs & (0 - recorded)) != 0 || (counted & (SW_NOTE_RECORD | SW_NOTE_VALUE)) == claims_at;
 }
 
-/* `note`: as it was before note_syn(), which is true. */
-__attribute__((noinline)) void sw_admission_note_more(struct sw_worker *w, const struct sw_limiter_lanes *lanes,
-	uint32_t note, bool dropped, const struct sw_address *source, uint32_t slot);
+/* Of a bucket, own or nowhere, whose note was `note` before note_syn() was true. */
+__attribute__((noinline)) void sw_admission_note_more(struct sw_worker *w, uint64_t *tat, uint32_t note, bool dropped,
+	const struct sw_address *source, uint32_t slot);
 
 /* As in struct sw_admission. */
 static inline uint32_t group_of(const struct sw_syn_admissions *syns, size_t i)

@@ -13,10 +13,10 @@
  * A burst at a time would wait for memory at each step that looks at what the step before has asked for. So two are under
  * way, a step of one between two of the other:
  *
- *     burst n         sources            locate               decide
- *     burst n + 1               look_at            sources            (look_at n + 2)  locate  ...
+ *     burst n         ask            locate           decide
+ *     burst n + 1            look_at            ask            (look_at n + 2)  locate  ...
  *
- * What look_at and sources read of one burst, no step of the burst before changes that comes behind them.
+ * What look_at and ask read of one burst, no step of the burst before changes that comes behind them.
  */
 
 void sw_pipeline_begin(struct sw_worker *w, uint64_t now_tsc)
@@ -55,7 +55,7 @@ static void look_at(struct sw_worker *w, struct sw_burst *b, bool handed_over)
 	sw_lookup_ask(w, b);
 }
 
-/* Where flows and limits stand that it concerns; what need not go through limits is decided. */
+/* What lists say of the sources of SYNs; where flows and limits stand; what need not go through limits is decided. */
 static void locate(struct sw_worker *w, struct sw_burst *b)
 {
 	sw_sources_of_syns(w, b);

@@ -8,8 +8,8 @@ enum {
 	PROVEN_IDLE_S = 3600,     /* a proven source's record rests this long behind its last connection */
 	PROVEN_IDLE_FULL_S = 60,  /* ... while new ones find none free */
 	STEAL_TRIES = 16,
-	/* Records looked at per millisecond, so that each is once a second as long as there are not many more than a quarter
-	 * of a million; and at a time, however long a worker has slept. */
+	/* Records looked at per millisecond, so that each is once a second, or once in up to 8 s where there are more than a
+	 * quarter of a million; and at a time, however long the worker has slept. */
 	SWEEP_MAX = 256, SWEEP_AT_ONCE = 1024, SWEEP_MS = 1000,
 };
 
@@ -45,7 +45,7 @@ void sw_source_leave_word(struct sw_worker *w, uint32_t *at, uint32_t note, bool
 	*at = without_syns(note) + (dropped ? SW_NOTE_DROPPED : 0) + SW_NOTE_SYN;
 	if (syns_in(note) == 0)
 		return;
-	if (w->untold_count == RTE_DIM(w->untold))
+	if (w->untold_count == RTE_DIM(w->untold)) /* never, as each burst tells what the one before has left */
 		sw_sources_tell_all(w);
 	w->untold[w->untold_count++] = note;
 	sw_prefetch_to(w->prefetch.near, &w->records[note & SW_NOTE_INDEX]);
@@ -60,12 +60,12 @@ static uint32_t *note_of(const struct sw_worker *w, uint32_t record)
 static void bring_up_to_date(struct sw_worker *w, uint32_t record)
 {
 	uint32_t *at = note_of(w, record);
+	const uint32_t note = *at, told = without_syns(note) & (sw_source_blocked(w, record) ? ~0u : ~SW_NOTE_BLOCKED);
 
-	if (syns_in(*at) != 0)
-		tell(w, *at);
-	*at = without_syns(*at);
-	if (!sw_source_blocked(w, record))
-		*at &= ~SW_NOTE_BLOCKED;
+	if (syns_in(note) != 0)
+		tell(w, note);
+	if (told != note)
+		*at = told;
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
@@ -93,22 +93,27 @@ static bool in_use(const struct sw_source_record *r)
 	return atomic_load_explicit(&r->id, memory_order_relaxed) != 0;
 }
 
-/* Brings it up to date for that. */
-static bool may_be_forgotten(struct sw_worker *w, uint32_t index, uint64_t idle_s)
+static bool may_be_forgotten(const struct sw_worker *w, uint32_t index, uint64_t idle_s)
 {
 	const struct sw_source_record *r = &w->records[index];
 
-	if (!in_use(r))
+	if (!in_use(r) || r->concurrent != 0 || sw_source_blocked(w, index))
 		return false;
-	bring_up_to_date(w, index);
-	if (r->concurrent != 0)
-		return false;
-	if (r->blocked_until_tsc != 0 && (int64_t)(r->blocked_until_tsc - w->now) > 0)
-		return false;
-	return w->now - r->last_seen_tsc > idle_s * w->shared->tsc_hz;
+	return w->now - r->last_seen_tsc >= idle_s * w->shared->tsc_hz;
 }
 
-static uint32_t behind(const struct sw_worker *w, uint32_t index)
+/* The record of a claimed source does, however lately that was heard of; of a proven one, if it has rested. */
+static bool gives_way(struct sw_worker *w, uint32_t index)
+{
+	if (w->records[index].proof == SW_PROOF_CLAIMED)
+		return may_be_forgotten(w, index, 0);
+	if (!may_be_forgotten(w, index, PROVEN_IDLE_FULL_S))
+		return false;
+	bring_up_to_date(w, index); /* which can only make it younger */
+	return may_be_forgotten(w, index, PROVEN_IDLE_FULL_S);
+}
+
+static uint32_t next_record(const struct sw_worker *w, uint32_t index)
 {
 	return index + 1 == w->record_count ? 0 : index + 1;
 }
@@ -118,9 +123,8 @@ static uint32_t take_record(struct sw_worker *w, bool for_proven)
 {
 	for (int i = 0; w->free_record_count == 0 && for_proven && i < STEAL_TRIES; i++) {
 		const uint32_t index = w->record_hand;
-		const bool proven = w->records[index].proof != SW_PROOF_CLAIMED;
-		w->record_hand = behind(w, index);
-		if (may_be_forgotten(w, index, proven ? PROVEN_IDLE_FULL_S : 0))
+		w->record_hand = next_record(w, index);
+		if (gives_way(w, index))
 			unlink_record(w, index);
 	}
 	if (w->free_record_count == 0)
@@ -331,22 +335,33 @@ void sw_flow_uncount(struct sw_worker *w, uint32_t flow)
 
 /* ---- ageing, and questions of people ------------------------------------------------------------------------------ */
 
+/* How many records are due, by the milliseconds since the last time. */
+static uint32_t records_due(struct sw_worker *w)
+{
+	const uint64_t ms_cycles = w->shared->tsc_hz / 1000, ms = (w->now - w->record_sweep_tsc) / ms_cycles;
+	const uint64_t due = ms * RTE_MIN(w->record_count / SWEEP_MS + 1, (uint32_t)SWEEP_MAX);
+
+	w->record_sweep_tsc += ms * ms_cycles;
+	return (uint32_t)RTE_MIN(due, (uint64_t)RTE_MIN(w->record_count, (uint32_t)SWEEP_AT_ONCE));
+}
+
 void sw_sources_age(struct sw_worker *w)
 {
-	const uint64_t ms = (w->now - w->record_sweep_tsc) / (w->shared->tsc_hz / 1000);
-	const uint64_t due = ms * RTE_MIN(w->record_count / SWEEP_MS + 1, (uint32_t)SWEEP_MAX);
-	uint32_t left = (uint32_t)RTE_MIN(due, (uint64_t)RTE_MIN(w->record_count, (uint32_t)SWEEP_AT_ONCE));
+	uint32_t left = records_due(w), ahead;
 
-	w->record_sweep_tsc = w->now;
-	while (left != 0) {
-		const uint32_t slice = RTE_MIN(left, (uint32_t)SW_BURST);
-		for (uint32_t i = 0, index = w->record_sweep; i < slice; i++, index = behind(w, index))
+	for (; left != 0; left -= ahead) {
+		ahead = RTE_MIN(left, (uint32_t)SW_BURST);
+		for (uint32_t i = 0, index = w->record_sweep; i < ahead; i++, index = next_record(w, index))
 			if (in_use(&w->records[index]))
 				sw_prefetch(note_of(w, index));
-		for (uint32_t i = 0; i < slice; i++, w->record_sweep = behind(w, w->record_sweep))
-			if (may_be_forgotten(w, w->record_sweep, PROVEN_IDLE_S))
-				unlink_record(w, w->record_sweep);
-		left -= slice;
+		for (uint32_t i = 0; i < ahead; i++, w->record_sweep = next_record(w, w->record_sweep)) {
+			const uint32_t index = w->record_sweep;
+			if (!in_use(&w->records[index]))
+				continue;
+			bring_up_to_date(w, index);
+			if (may_be_forgotten(w, index, PROVEN_IDLE_S))
+				unlink_record(w, index);
+		}
 	}
 }
 
@@ -356,7 +371,7 @@ unsigned int sw_source_unblock(struct sw_worker *w, const struct sw_address *add
 
 	for (uint32_t i = 0; i < w->record_count; i++) {
 		struct sw_source_record *r = &w->records[i];
-		if (atomic_load_explicit(&r->id, memory_order_relaxed) == 0 || r->blocked_until_tsc == 0 ||
+		if (!in_use(r) || r->blocked_until_tsc == 0 ||
 			!sw_address_equal(&r->address, address) || (slot != SW_NONE && r->service_slot != slot))
 			continue;
 		lifted += sw_source_blocked(w, i);
@@ -368,14 +383,24 @@ unsigned int sw_source_unblock(struct sw_worker *w, const struct sw_address *add
 	return lifted;
 }
 
+/* SW_FLOW_NONE: there is none. */
+static uint32_t find_record(const struct sw_worker *w, const struct sw_address *address, uint32_t slot)
+{
+	const uint32_t at =
+		sw_limiter_find(&w->limiter, sw_source_key(w, address, !sw_address_is_ipv4(address), SW_LIMITER_SYN, slot));
+	const uint32_t note = at == SW_LIMITER_NONE ? 0 : sw_limiter_note(&w->limiter, at);
+
+	return note & SW_NOTE_RECORD ? note & SW_NOTE_INDEX : SW_FLOW_NONE;
+}
+
 bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source, uint32_t slot)
 {
 	if (w->block_count == 0) /* there never was one */
 		return false;
-	const struct sw_source_record *found = sw_source_find(w, source, slot);
-	if (found == NULL || !sw_source_blocked(w, (uint32_t)(found - w->records)))
+	const uint32_t record = find_record(w, source, slot);
+	if (!sw_source_blocked(w, record))
 		return false;
-	struct sw_source_record *r = &w->records[found - w->records];
+	struct sw_source_record *r = &w->records[record];
 	r->syns++;
 	r->dropped++;
 	r->last_seen_tsc = w->now;
@@ -384,13 +409,11 @@ bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source
 
 const struct sw_source_record *sw_source_find(struct sw_worker *w, const struct sw_address *address, uint32_t slot)
 {
-	const uint32_t at =
-		sw_limiter_find(&w->limiter, sw_source_key(w, address, !sw_address_is_ipv4(address), SW_LIMITER_SYN, slot));
+	const uint32_t record = find_record(w, address, slot);
 
-	if (at == SW_LIMITER_NONE || !(sw_limiter_note(&w->limiter, at) & SW_NOTE_RECORD))
+	if (record == SW_FLOW_NONE)
 		return NULL;
-	const uint32_t index = sw_limiter_note(&w->limiter, at) & SW_NOTE_INDEX;
 	sw_sources_tell(w);
-	bring_up_to_date(w, index);
-	return &w->records[index];
+	bring_up_to_date(w, record);
+	return &w->records[record];
 }

@@ -61,7 +61,8 @@ void sw_source_claim_record(struct sw_worker *w, uint32_t at, const struct sw_ad
 
 /*
  * SYNs of a source with a record are counted in its limiter entry's note (limiter_table.h), so that a SYN touches one line
- * less; the record is told of them when they are many, when what becomes of them changes, and once a second or so.
+ * less; the record is told of them when they are 31, when what becomes of them changes, and by sw_sources_age(): once a
+ * second, or in up to 8 s where a worker has more than a quarter of a million records or sleeps for long.
  *
  * A SYN with which the number overflows, or that fares differently from those before: the record is to be told of those,
  * and is asked for. The note at `at`, which was `note`, then counts this SYN alone.
@@ -123,7 +124,7 @@ void sw_source_block(struct sw_worker *w, uint32_t record, uint64_t until_tsc);
 /* Is this source blocked towards `slot`? Counts the packet against it if so. For SYNs that no limit looks at. */
 bool sw_source_note_blocked(struct sw_worker *w, const struct sw_address *source, uint32_t slot);
 
-/* Looks at some of the records, brings them up to date, and forgets those that have been quiet for long. */
+/* Once a millisecond: brings some of the records up to date, and forgets those that have been quiet for long. */
 void sw_sources_age(struct sw_worker *w);
 
 /* Lifts blocks on `address` set by sw_source_note_refusal(), towards `slot` or, with SW_NONE, all. Returns how many. */

@@ -96,7 +96,7 @@ struct sw_source_record {
 	uint8_t proof;            /* enum sw_proof */
 	uint8_t reserved[3];
 	uint32_t concurrent;      /* established connections now */
-	/* SYNs are counted elsewhere first: these three may be some 30 SYNs behind, for a second or so (sources.h). */
+	/* SYNs are counted elsewhere first: these three may be up to 31 SYNs behind, for a second (8 s with 2^21 records). */
 	uint64_t last_seen_tsc;
 	uint64_t syns;            /* received from it, while this record stands */
 	uint64_t dropped;         /* packets dropped while it was blocked or over a limit */

@@ -328,6 +328,7 @@ static void check_limiter(struct sw_worker *w)
 			const struct sw_source_record *r = &w->records[record];
 			assert_true(record < w->record_count && atomic_load(&r->id) != 0);
 			assert_true(!sw_source_blocked(w, record) || note & SW_NOTE_BLOCKED);
+			assert_false(note & SW_NOTE_TELL);
 			assert_int_equal(r->limiter, at);
 			assert_int_equal(!!(note & SW_NOTE_PINNED), r->proof != SW_PROOF_CLAIMED);
 			assert_ptr_equal(sw_source_find(w, &r->address, r->service_slot), r);

@@ -115,8 +115,9 @@ static void any_burst(uint64_t *random, struct sw_burst *b)
 	}
 }
 
+/* `over`: whether whoever plainly is over his limit is refused ahead of all others. */
 static void admit(struct sw_worker *w, struct sw_burst *b, const struct sw_admission_run *runs, unsigned int count,
-    struct outcome *out)
+    bool over, struct outcome *out)
 {
 	struct sw_syn_admissions *a = &b->admissions;
 	const uint32_t grouped = a->grouped;
@@ -130,7 +131,7 @@ static void admit(struct sw_worker *w, struct sw_burst *b, const struct sw_admis
 		    w, &runs[k], SW_LIMITER_SYN, &b->packets[0].client, sizeof(b->packets[0]), a->lanes);
 	}
 	a->grouped &= a->prepared;
-	w->sources_were_over = false; /* who plainly is over would come last */
+	w->sources_were_over = over;
 	sw_place_syns(w, a, b->packets, out->reasons);
 	out->refused |= sw_admit_syns(w, a, b->packets, out->reasons, &out->proven);
 	sw_sources_tell(w);
@@ -143,7 +144,7 @@ static void admit_one_by_one(struct sw_worker *w, struct sw_burst *b, const stru
 	for (unsigned int k = 0; k < count; k++)
 		for (uint32_t set = runs[k].set; set; set &= set - 1) {
 			const struct sw_admission_run alone = {runs[k].service, set & -set, runs[k].is_ipv6};
-			admit(w, b, &alone, 1, out);
+			admit(w, b, &alone, 1, false, out);
 		}
 }
 
@@ -180,7 +181,7 @@ static void bursts_are_decided_as_their_syns(struct net *n)
 		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
 		save(n->w, &before);
 		n->w->admission = sw_admission_loops_for(round & 1 ? sw_isa_best(SW_ISA_AVX512) : SW_ISA_SCALAR);
-		admit(n->w, &burst, runs, count, &together);
+		admit(n->w, &burst, runs, count, false, &together);
 		save(n->w, &after);
 		restore(n->w, &before);
 		n->w->admission = sw_admission_loops_for(SW_ISA_SCALAR);
@@ -194,6 +195,56 @@ static void bursts_are_decided_as_their_syns(struct net *n)
 	assert_true(whys[SW_DROP_LIMIT_SYN_SOURCE] > 100 && whys[SW_DROP_LIMIT_SYN_PREFIX] > 100);
 	assert_true(whys[SW_DROP_LIMIT_SYN_SERVICE] > 100 && whys[SW_DROP_LIMIT_SYN_GROUP] > 100);
 	assert_true(whys[SW_DROP_BLOCKED] > 100);
+	restore(n->w, &first);
+	forget(&first);
+	forget(&before);
+	forget(&after);
+}
+
+static void assert_same_buckets(const struct sw_worker *w, const struct memory *m)
+{
+	const struct sw_limiter_set *others = (const struct sw_limiter_set *)(const void *)m->pieces[0];
+
+	for (uint64_t i = 0; i <= w->limiter.mask; i++) {
+		assert_memory_equal(w->limiter.sets[i].fingerprints, others[i].fingerprints, sizeof(others[i].fingerprints));
+		assert_memory_equal(w->limiter.sets[i].tats, others[i].tats, sizeof(others[i].tats));
+	}
+	assert_int_equal(w->free_record_count, m->worker.free_record_count);
+}
+
+/* Where nobody has to give way, who is refused ahead of all others would be refused in his turn, and the others fare alike. */
+static void refused_ahead_is_refused_anyway(struct net *n)
+{
+	static struct sw_burst burst;
+	struct memory first = {.pieces = {NULL}}, before = first, after = first;
+	struct sw_admission_run runs[SW_BURST];
+	uint64_t random = 27;
+	unsigned int ahead = 0;
+
+	save(n->w, &first);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		if (round % 50 == 0)
+			restore(n->w, &first);
+		n->now += random_below(&random, 4 * NET_MS);
+		sw_pipeline_begin(n->w, n->now);
+		any_burst(&random, &burst);
+		if (round % 10 == 9)
+			change_sources(n, &random, &burst);
+		struct outcome early = {.refused = 0}, in_turn = early;
+		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
+		save(n->w, &before);
+		n->w->admission = sw_admission_loops_for(round & 1 ? sw_isa_best(SW_ISA_AVX512) : SW_ISA_SCALAR);
+		admit(n->w, &burst, runs, count, false, &in_turn);
+		save(n->w, &after);
+		restore(n->w, &before);
+		admit(n->w, &burst, runs, count, true, &early);
+		ahead += (unsigned int)__builtin_popcount(burst.admissions.over);
+		assert_int_equal(early.refused, in_turn.refused);
+		assert_memory_equal(early.reasons, in_turn.reasons, sizeof(early.reasons));
+		assert_int_equal(early.proven & ~early.refused, in_turn.proven & ~in_turn.refused);
+		assert_same_buckets(n->w, &after);
+	}
+	assert_true(ahead > 1000);
 	restore(n->w, &first);
 	forget(&first);
 	forget(&before);
@@ -309,6 +360,13 @@ static void shape_bursts(struct draft *d)
 	d->groups[0].limits = (struct sw_limits){.syn_per_s = 500, .syn_burst = 20};
 }
 
+static void shape_bursts_roomy(struct draft *d)
+{
+	shape_bursts(d);
+	d->boot.limiter_entries = 1024;
+	d->boot.source_records = 256;
+}
+
 static void shape_bursts_crowded(struct draft *d)
 {
 	shape_bursts(d);
@@ -380,6 +438,7 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_crowded),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_far_from_home),
+	NET_CASE_ONCE(refused_ahead_is_refused_anyway, shape_bursts_roomy),
 	NET_CASE_ONCE(bursts_are_timed_during_trials, NULL),
 	NET_CASE(a_turn_sends_what_is_decided, NULL),
 	NET_CASE(timers_come_behind_all_bursts, NULL),

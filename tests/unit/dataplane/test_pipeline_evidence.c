@@ -86,6 +86,99 @@ static void record_is_told_now_and_then(struct net *n)
 	assert_int_equal(r->last_seen_tsc, seen); /* there was none since */
 }
 
+static void shape_many_records(struct draft *d)
+{
+	shape_limited(d);
+	d->boot.source_records = 3000;
+}
+
+/* However many there are: four of 3,000 a millisecond, and no more at a time than a few hundred. */
+static void records_are_swept_in_slices(struct net *n)
+{
+	struct session s = session_of(n, 1);
+
+	send_syns(&s, 15);
+	const struct sw_source_record *r = session_record(&s);
+	send_syns(&s, 3);
+	assert_int_equal(r->syns, 15);
+	n->w->record_sweep = (uint32_t)(r - n->w->records) + 1; /* it has just been there */
+	net_pass_ms(n, 1);
+	assert_int_equal(n->w->record_sweep, 5);
+	n->now += 3 * NET_MS / 2; /* nothing is lost of a millisecond and a half */
+	net_run(n);
+	n->now += 3 * NET_MS / 2;
+	net_run(n);
+	assert_int_equal(n->w->record_sweep, 17);
+	n->now += 60 * NET_HZ; /* nor made up for */
+	net_run(n);
+	assert_int_equal(n->w->record_sweep, 17 + 1024);
+	assert_int_equal(r->syns, 15);
+	net_pass_ms(n, (3000 - 1041) / 4 + 1);
+	assert_int_equal(r->syns, 18);
+}
+
+static void shape_two_limited(struct draft *d)
+{
+	d->services[0].limits[0] = (struct sw_limits){.syn_per_s = 1, .syn_burst = 1};
+	draft_service(d, "second", SW_MODE_ALWAYS)->limits[0] = d->services[0].limits[0];
+	draft_target(d, "10.20.0.0/24", OTHER_PORT, OTHER_PORT, 1);
+	draft_target(d, "fd00:20::/64", OTHER_PORT, OTHER_PORT, 1);
+}
+
+/* Sources that are over their limits get records, too, each its own. */
+static void refused_sources_get_records(struct net *n)
+{
+	struct session s[2][10];
+
+	net_arm(n, 1, true);
+	for (unsigned int k = 0; k < 20; k++) {
+		s[k / 10][k % 10] = session_of(n, k % 10);
+		s[k / 10][k % 10].server_port = k / 10 ? OTHER_PORT : SERVICE_PORT;
+	}
+	for (unsigned int syn = 1; syn <= 50; syn++) {
+		for (unsigned int k = 0; k < 20; k++)
+			client_syn(&s[k % 2][k / 2]);
+		net_run(n);
+		net_discard(n);
+		for (unsigned int k = 0; k < 20; k++) {
+			const struct sw_source_record *r = sw_source_find(n->w, &s[k / 10][k % 10].client, k / 10);
+			assert_int_equal(r != NULL, syn >= 10);
+			if (r == NULL)
+				continue;
+			assert_memory_equal(&r->address, &s[k / 10][k % 10].client, sizeof(r->address));
+			assert_int_equal(r->service_slot, k / 10);
+			assert_int_equal(r->syns, syn);
+			assert_int_equal(r->dropped, syn - 10);
+		}
+	}
+	assert_dropped(n, LIMIT_SYN_SOURCE, 20 * 49);
+}
+
+static void shape_busy_claims(struct draft *d)
+{
+	d->boot.source_records = 128;
+	d->global.evidence_after_syns = 2;
+}
+
+/* Who only claims gives way to who has proven himself, however busy he is. */
+static void busy_claims_give_way(struct net *n)
+{
+	for (unsigned int pass = 0; pass < 4; pass++) {
+		for (unsigned int k = 0; k < 128; k++) {
+			struct session s = session_of(n, 1000 + k);
+			send_syns(&s, 1);
+		}
+		n->now += NET_MS;
+	}
+	assert_int_equal(n->w->free_record_count, 0);
+	for (unsigned int k = 0; k < 4; k++) {
+		struct session s = session_of(n, k);
+		session_establish(&s);
+		assert_int_equal(session_record(&s)->proof, SW_PROOF_ECHOED);
+	}
+	assert_count(n, SOURCE_RECORDS_FULL, 0);
+}
+
 static void proof_rises_with_what_the_source_shows(struct net *n)
 {
 	struct session s = session_of(n, 1);
@@ -182,6 +275,9 @@ static const struct net_case cases[] = {
 	NET_CASE(claimed_source_gets_a_record_with_its_tenth_syn, NULL),
 	NET_CASE(record_counts_every_syn_and_every_drop, shape_limited),
 	NET_CASE(record_is_told_now_and_then, shape_limited),
+	NET_CASE(records_are_swept_in_slices, shape_many_records),
+	NET_CASE(refused_sources_get_records, shape_two_limited),
+	NET_CASE(busy_claims_give_way, shape_busy_claims),
 	NET_CASE(proof_rises_with_what_the_source_shows, NULL),
 	NET_CASE(a_fin_is_no_data, NULL),
 	NET_CASE(native_handshake_proves_the_source, shape_quiet),

@@ -129,6 +129,57 @@ static void blocked_source_gets_silence(struct net *n)
 	assert_dropped(n, BLOCKED, before + 2);
 }
 
+static void shape_blocking_and_limited(struct draft *d)
+{
+	shape_blocking_with_resets(d);
+	d->services[0].limits[0].syn_per_s = 1;
+	d->services[0].limits[0].syn_burst = 10;
+}
+
+/* Nor is it told so when it is over a limit besides. */
+static void blocked_source_over_its_limit_gets_silence(struct net *n)
+{
+	struct session first = session_of(n, 1), early[3], s = first;
+
+	for (unsigned int k = 0; k < 3; k++) {
+		early[k] = first;
+		early[k].client_port = (uint16_t)(first.client_port + 10 + k);
+		client_syn(&early[k]);
+		net_run(n);
+		expect_syn_ack(&early[k]);
+	}
+	session_establish(&first);
+	for (unsigned int k = 0; k < 20; k++) {
+		s.client_port++;
+		client_syn(&s);
+	}
+	for (unsigned int k = 0; k < 3; k++)
+		client_ack(&early[k]);
+	net_run(n);
+	net_discard(n);
+	assert_count(n, SOURCES_BLOCKED, 1);
+	assert_int_equal(n->w->totals.refused[SW_DROP_LIMIT_SYN_SOURCE], 14);
+	for (unsigned int k = 0; k < 20; k++)
+		client_syn(&s);
+	net_run(n);
+	net_expect_nothing(n);
+	assert_dropped(n, BLOCKED, 20);
+}
+
+/* The note of the source's entry leads SYNs to the record, which alone says so; no longer than a second behind its end. */
+static void blocks_are_hinted_at_while_they_last(struct net *n)
+{
+	struct session first = session_of(n, 1);
+
+	block_source(n, &first);
+	const struct sw_source_record *r = session_record(&first);
+	const uint32_t *note = sw_limiter_note_beside(sw_limiter_tat(&n->w->limiter, r->limiter));
+	net_pass_ms(n, 50 * 1000);
+	assert_true(*note & SW_NOTE_BLOCKED);
+	net_pass_ms(n, 11 * 1000);
+	assert_false(*note & SW_NOTE_BLOCKED);
+}
+
 /* A cookie that went out before the block opens nothing. */
 static void block_holds_for_cookies_that_are_out(struct net *n)
 {
@@ -311,6 +362,8 @@ static void what_the_worker_knows_of_an_address(struct net *n)
 static const struct net_case cases[] = {
 	NET_CASE(source_that_overdoes_it_is_blocked, shape_blocking),
 	NET_CASE(blocked_source_gets_silence, shape_blocking_with_resets),
+	NET_CASE(blocked_source_over_its_limit_gets_silence, shape_blocking_and_limited),
+	NET_CASE(blocks_are_hinted_at_while_they_last, shape_blocking),
 	NET_CASE(block_holds_for_cookies_that_are_out, shape_blocking),
 	NET_CASE(block_holds_while_the_service_is_quiet, shape_blocking),
 	NET_CASE(refused_in_two_minutes_is_no_reason, shape_blocking),

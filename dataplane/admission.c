@@ -137,54 +137,47 @@ void sw_admission_note_more(struct sw_worker *w, uint64_t *tat, uint32_t note, b
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, tat), source, slot);
 }
 
-/* SYNs in a row of one run, whose source may be over its limit. */
+/* What SYNs of one run have in common, whose sources may be over their limits. */
 struct overs {
-	const struct sw_syn_admissions *syns;
 	const struct sw_packet *packets;
-	uint8_t *reasons;
 	uint64_t now, tolerance;
 	uint32_t slot, claims_at;
-	uint8_t reason;
 };
 
 /* Packet i, whose source's entry is that of `ways` of a line. False: it is not over, or there is more to be said of it. */
-static inline bool refuse(struct sw_worker *w, const struct overs *o, size_t i, struct sw_limiter_set *line, unsigned int ways)
+static inline bool refuse(struct sw_worker *w, struct overs o, size_t i, struct sw_limiter_set *line, unsigned int ways)
 {
 	const size_t way = (size_t)__builtin_ctz(ways);
 	const uint32_t note = line->notes[way];
 
-	if (unlikely((int64_t)(line->tats[way] - o->now) <= (int64_t)o->tolerance || note & SW_NOTE_BLOCKED))
+	if (unlikely((int64_t)(line->tats[way] - o.now) <= (int64_t)o.tolerance || note & SW_NOTE_BLOCKED))
 		return false;
-	o->reasons[i] = o->reason;
-	if (unlikely(note_syn(&line->notes[way], note, true, o->claims_at)))
-		sw_admission_note_more(w, &line->tats[way], note, true, &o->packets[i].client, o->slot);
+	if (unlikely(note_syn(&line->notes[way], note, true, o.claims_at)))
+		sw_admission_note_more(w, &line->tats[way], note, true, &o.packets[i].client, o.slot);
 	return true;
 }
 
 /* Of a stretch of one run: those who are at home first, then those who may have moved out. */
-static uint32_t refuse_stretch(struct sw_worker *w, const struct overs *o, uint32_t stretch)
+static uint32_t refuse_stretch(struct sw_worker *w, struct overs o, const struct sw_limiter_lanes *lanes, uint32_t stretch)
 {
 	const struct sw_limiter_table *t = &w->limiter;
 	uint32_t over = 0, away = 0;
 
 	for (; stretch; stretch &= stretch - 1) {
 		const size_t i = (size_t)__builtin_ctz(stretch);
-		const struct sw_limiter_lanes *lanes = &o->syns->lanes[i];
-		const unsigned int ways = sw_limiter_ways_with(lanes->home, lanes->hashes[0]);
+		struct sw_limiter_set *home = lanes[i].home;
+		const unsigned int ways = sw_limiter_ways_with(home, lanes[i].hashes[0]);
 		if (likely(ways != 0)) {
-			over |= (uint32_t)refuse(w, o, i, lanes->home, ways) << i;
-			continue;
-		}
-		if (lanes->home->notes[0] & SW_NOTE_MOVED) {
+			over |= (uint32_t)refuse(w, o, i, home, ways) << i;
+		} else if (home->notes[0] & SW_NOTE_MOVED) {
 			away |= 1u << i;
-			sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes->hashes[0]));
+			sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes[i].hashes[0]));
 		}
 	}
 	for (; away; away &= away - 1) {
 		const size_t i = (size_t)__builtin_ctz(away);
-		const uint64_t hash = o->syns->lanes[i].hashes[0];
-		struct sw_limiter_set *line = sw_limiter_set_of(t, hash);
-		const unsigned int ways = sw_limiter_ways_with(line, hash);
+		struct sw_limiter_set *line = sw_limiter_set_of(t, lanes[i].hashes[0]);
+		const unsigned int ways = sw_limiter_ways_with(line, lanes[i].hashes[0]);
 		if (ways != 0)
 			over |= (uint32_t)refuse(w, o, i, line, ways) << i;
 	}
@@ -194,17 +187,19 @@ static uint32_t refuse_stretch(struct sw_worker *w, const struct overs *o, uint3
 uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST])
 {
-	uint32_t set = syns->prepared & ~syns->grouped, over = 0, stretch;
+	uint32_t set = syns->prepared & ~syns->grouped, all = 0, stretch;
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
-		const struct overs o = {.syns = syns, .packets = packets, .reasons = reasons, .now = w->now, .tolerance = rate.tolerance,
-			.slot = run->service->slot, .claims_at = w->policy->evidence_after_syns,
-			.reason = (uint8_t)refusal_of(run->service, 1)};
-		if (rate.interval != 0)
-			over |= refuse_stretch(w, &o, stretch);
+		const struct overs o = {.packets = packets, .now = w->now, .tolerance = rate.tolerance, .slot = run->service->slot,
+			.claims_at = w->policy->evidence_after_syns};
+		if (rate.interval == 0)
+			continue;
+		const uint32_t over = refuse_stretch(w, o, syns->lanes, stretch);
+		sw_set_bytes(reasons, over, (uint8_t)refusal_of(run->service, 1));
+		all |= over;
 	}
-	return over;
+	return all;
 }
 
 #define SW_LANES_OF(name) sw_lanes_##name##_plain

@@ -4,7 +4,7 @@
  * group and its service, all of which have to agree before any gives a token.
  *
  * Made for bursts: prepare works out where everything is at home, place where it stands, and each asks for that memory;
- * admit decides, one after the other and in the order of arrival.
+ * admit decides, run by run, and within a run one after the other in the order of arrival.
  */
 #ifndef SW_ADMISSION_H
 #define SW_ADMISSION_H
@@ -14,7 +14,7 @@
 /* `reason` of an admission that succeeded. */
 #define SW_ADMITTED SW_DROP_REASON_COUNT
 
-/* Packets in a row, in the order of arrival, of sources of one family to one service. */
+/* Packets of a burst, of sources of one family to one service. */
 struct sw_admission_run {
 	const struct sw_service_profile *service;
 	uint32_t set; /* of indices, a bit each */

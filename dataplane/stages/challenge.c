@@ -10,7 +10,10 @@
 
 #include "../challenges.h"
 
-enum { WINDOW_MIN = 4096 };
+enum {
+	WINDOW_MIN = 4096,
+	APART_MIN = 4, /* SYNs to one service are answered apart from the others of their burst, if they are so many */
+};
 
 /* Its address in a register of its own: compilers would compute it for each field anew. */
 static inline const struct sw_packet *packet_of(const struct sw_burst *b, size_t i)
@@ -256,10 +259,19 @@ sw_challenge_fn sw_challenge_for(enum sw_isa isa)
 
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 {
-	const uint32_t set = b->pending & b->syns;
+	const struct sw_syn_admissions *a = &b->admissions;
+	uint32_t set = b->pending & b->syns;
 
 	if (set == 0)
 		return;
 	sw_decide_all(b, set, SW_ANSWER);
-	w->challenge(w, b, set);
+	for (unsigned int k = 0; k < a->run_count && a->run_count <= SW_BURST / APART_MIN; k++) {
+		const uint32_t run = set & a->runs[k].set;
+		if (__builtin_popcount(run) < APART_MIN)
+			continue;
+		w->challenge(w, b, run);
+		set &= ~run;
+	}
+	if (set)
+		w->challenge(w, b, set);
 }

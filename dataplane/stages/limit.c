@@ -136,25 +136,44 @@ static inline bool same_run(const struct sw_burst *b, unsigned int i, unsigned i
 	return b->services[i] == b->services[k] && b->packets[i].is_ipv6 == b->packets[k].is_ipv6;
 }
 
+static inline struct sw_admission_run run_of(const struct sw_worker *w, const struct sw_burst *b, uint32_t set)
+{
+	const unsigned int first = (unsigned int)__builtin_ctz(set);
+
+	return (struct sw_admission_run){sw_service_of(w, b, first), set, b->packets[first].is_ipv6};
+}
+
+/* Those of `set` that are of a run with the first one, wherever they stand. */
+static inline uint32_t find_alike(const struct sw_burst *b, uint32_t set)
+{
+	const unsigned int first = (unsigned int)__builtin_ctz(set);
+	const uint32_t same_service = set & sw_find_equal(b->services, b->services[first]);
+	const uint32_t ipv6 = sw_find_ipv6(b, same_service);
+
+	return b->packets[first].is_ipv6 ? ipv6 : same_service & ~ipv6;
+}
+
 unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, uint32_t set,
 	struct sw_admission_run runs[SW_BURST])
 {
 	unsigned int count = 0, latest = 0;
 
-	if (set == 0)
-		return 0;
-	if (b->one_server) { /* of one family, then */
-		latest = (unsigned int)__builtin_ctz(set);
-		runs[0] = (struct sw_admission_run){sw_service_of(w, b, latest), set, b->packets[latest].is_ipv6};
+	if (set != 0 && b->one_server) { /* of one family, then */
+		runs[0] = run_of(w, b, set);
 		return 1;
 	}
-	for (unsigned int i; sw_next(&set, &i);) {
-		if (count != 0 && same_run(b, i, latest)) {
+	for (uint32_t alike = 0; set; set &= ~alike) {
+		alike = find_alike(b, set);
+		runs[count++] = run_of(w, b, alike);
+		latest = (unsigned int)__builtin_ctz(alike);
+		if (alike == 1u << latest) /* where one goes alone many do, and to look for their like does not pay */
+			break;
+	}
+	for (unsigned int i; sw_next(&set, &i); latest = i) {
+		if (same_run(b, i, latest))
 			runs[count - 1].set |= 1u << i;
-			continue;
-		}
-		runs[count++] = (struct sw_admission_run){sw_service_of(w, b, i), 1u << i, b->packets[i].is_ipv6};
-		latest = i;
+		else
+			runs[count++] = run_of(w, b, 1u << i);
 	}
 	return count;
 }

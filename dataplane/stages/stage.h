@@ -94,7 +94,7 @@ void sw_limits_place(struct sw_worker *w, struct sw_burst *b);
 
 /*
  * A set in runs of the same service and family, in the order of their first packets. Returns how many there are: as a
- * flood comes, one.
+ * flood comes, one; where it comes to several services, mostly one for each.
  */
 unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, uint32_t set,
 	struct sw_admission_run runs[SW_BURST]);

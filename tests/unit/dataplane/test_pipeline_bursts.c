@@ -232,6 +232,8 @@ static void refused_ahead_is_refused_anyway(struct net *n)
 			change_sources(n, &random, &burst);
 		struct outcome early = {.refused = 0}, in_turn = early;
 		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
+		if (count != 1) /* the order of runs depends on who is still in them */
+			continue;
 		save(n->w, &before);
 		n->w->admission = sw_admission_loops_for(round & 1 ? sw_isa_best(SW_ISA_AVX512) : SW_ISA_SCALAR);
 		admit(n->w, &burst, runs, count, false, &in_turn);
@@ -249,6 +251,57 @@ static void refused_ahead_is_refused_anyway(struct net *n)
 	forget(&first);
 	forget(&before);
 	forget(&after);
+}
+
+static unsigned int kind_of(const struct sw_burst *b, unsigned int i)
+{
+	return b->services[i] * 2 + b->packets[i].is_ipv6;
+}
+
+/*
+ * Each packet is in one run, of its kind; runs stand in the order of their first packets; and where no packet is alone of its
+ * kind, there are as many as there are kinds.
+ */
+static void runs_are_of_a_kind(struct net *n)
+{
+	static struct sw_burst burst;
+	struct sw_admission_run runs[SW_BURST];
+	uint64_t random = 28;
+	unsigned int fewest = 0;
+
+	sw_pipeline_begin(n->w, n->now);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		const unsigned int families = 1 + random_below(&random, 2), services = 1 + random_below(&random, SERVICES);
+		unsigned int members[SERVICES * 2] = {0}, kinds = 0, alone = 0;
+		const uint32_t set = random_below(&random, 2) ? UINT32_MAX : (uint32_t)random_next(&random) | 1;
+		uint32_t left = set;
+
+		for (unsigned int i = 0; i < SW_BURST; i++) {
+			burst.services[i] = random_below(&random, services);
+			burst.packets[i].is_ipv6 = (uint8_t)random_below(&random, families);
+			members[kind_of(&burst, i)] += set >> i & 1;
+		}
+		for (unsigned int kind = 0; kind < SERVICES * 2; kind++) {
+			kinds += members[kind] != 0;
+			alone += members[kind] == 1;
+		}
+		burst.one_server = kinds == 1 && random_below(&random, 2);
+		const unsigned int count = sw_burst_runs(n->w, &burst, set, runs);
+		for (unsigned int k = 0; k < count; k++) {
+			const unsigned int first = (unsigned int)__builtin_ctz(runs[k].set);
+			assert_true(runs[k].set != 0 && (runs[k].set & ~left) == 0);
+			assert_true(k == 0 || (unsigned int)__builtin_ctz(runs[k - 1].set) < first);
+			for (uint32_t of = runs[k].set; of; of &= of - 1)
+				assert_int_equal(kind_of(&burst, (unsigned int)__builtin_ctz(of)), kind_of(&burst, first));
+			assert_int_equal(runs[k].is_ipv6, burst.packets[first].is_ipv6);
+			assert_ptr_equal(runs[k].service, &n->w->policy->service[burst.services[first]]);
+			left &= ~runs[k].set;
+		}
+		assert_int_equal(left, 0);
+		assert_true(alone != 0 || count == kinds);
+		fewest += alone == 0 && kinds > 1;
+	}
+	assert_true(fewest > ROUNDS / 4);
 }
 
 /* Bursts of `packets` data packets that nobody knows. */
@@ -439,6 +492,7 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_crowded),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_far_from_home),
 	NET_CASE_ONCE(refused_ahead_is_refused_anyway, shape_bursts_roomy),
+	NET_CASE_ONCE(runs_are_of_a_kind, shape_bursts),
 	NET_CASE_ONCE(bursts_are_timed_during_trials, NULL),
 	NET_CASE(a_turn_sends_what_is_decided, NULL),
 	NET_CASE(timers_come_behind_all_bursts, NULL),

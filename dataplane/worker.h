@@ -181,7 +181,7 @@ struct sw_worker {
 	uint32_t *challenge_keys;             /* [SW_CHALLENGES] of challenges.h; 0: free. Apart, since every SYN asks */
 	struct sw_challenge *challenges;      /* [SW_CHALLENGES] */
 	sw_challenge_fn challenge;            /* sw_challenge_for() */
-	struct sw_answer_memo *answer_memos;  /* [0 IPv4, 1 IPv6]; stages/challenge_parts.h */
+	struct sw_answer_memo *answer_memos;  /* [SW_ANSWER_MEMOS of IPv4, then of IPv6]; stages/challenge_parts.h */
 	uint32_t challenge_next;              /* where the sweep stands */
 	uint64_t rst_tat, adopt_tat;
 	uint32_t sweep;                       /* next established flow to look at for idleness */

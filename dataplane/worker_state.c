@@ -55,7 +55,7 @@ static struct sw_worker *place(struct arena *a, const struct sw_boot *boot, uint
 	to->challenge_keys = carve(a, SW_CHALLENGES * sizeof(*to->challenge_keys));
 	to->challenges = carve(a, SW_CHALLENGES * sizeof(*to->challenges));
 	to->bursts = carve(a, SW_BURSTS_UNDER_WAY * sizeof(*to->bursts));
-	to->answer_memos = carve(a, 2 * sizeof(*to->answer_memos));
+	to->answer_memos = carve(a, 2 * SW_ANSWER_MEMOS * sizeof(*to->answer_memos));
 	uint64_t mask;
 	const size_t limiter =
 		sw_limiter_bytes(sw_per_worker(boot->limiter_entries, boot->workers), &mask);

@@ -96,7 +96,7 @@ static void begin_new_run(const struct sw_worker *w, struct answers *a, struct r
 struct run *sw_answers_begin_run(struct sw_worker *w, struct answers *a, const struct sw_packet *p, uint32_t slot)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)sw_promise_of(w, slot, p->is_ipv6);
-	struct sw_answer_memo *memo = &w->answer_memos[p->is_ipv6];
+	struct sw_answer_memo *memo = &w->answer_memos[p->is_ipv6 * SW_ANSWER_MEMOS + slot % SW_ANSWER_MEMOS];
 	struct run *run = &a->runs[a->run_count++];
 	struct sw_promise promise;
 	/* The promise is read once: housekeeping may write another, and what the memo holds has to be what its key says. */

@@ -13,9 +13,10 @@ struct run {
 };
 
 /*
- * What the first run of the last burst was answered with, for the next: under a flood all bursts begin alike. One for
- * each family. It only saves work: all follows from the key.
+ * What the first run of the last burst was answered with, for the next: under a flood all bursts begin alike. By family, and
+ * by slot, so that a flood of a few services does not forget. It only saves work: all follows from the key.
  */
+enum { SW_ANSWER_MEMOS = 4 };
 struct sw_answer_memo {
 	uint64_t key[3]; /* the promise; what is asked and the epoch; held bytes, and 1 for known */
 	struct sw_cookie_terms terms;

@@ -65,8 +65,8 @@ void sw_place_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const st
 
 /*
  * SYNs, placed, run by run: checks block, levels, group and service, and takes a token of each when all agree. Returns
- * the set of those refused, whose reasons[i] says why, and adds to `proven` those whose
- * source has proven itself before (of those refused, not all). Keeps count of what the source claims either way. `packets`: the burst's.
+ * the set of those refused, whose reasons[i] says why, and adds to `proven` those whose source has proven itself before
+ * (of those refused, not all). Keeps count of what the source claims either way. `packets`: the burst's.
  */
 uint32_t sw_admit_syns(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST], uint32_t *proven);

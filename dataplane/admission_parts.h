@@ -50,7 +50,7 @@ static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsign
 }
 
 /*
- * What SYNs in a row take of their service. Where it surely has a token for each of them, they are counted and taken at
+ * What SYNs of a run take of their service. Where it surely has a token for each of them, they are counted and taken at
  * the end; otherwise one by one.
  */
 struct service_budget {
@@ -123,7 +123,7 @@ static inline uint32_t group_of(const struct sw_syn_admissions *syns, size_t i)
 	return syns->grouped >> i & 1 ? syns->groups[i] : SW_NONE;
 }
 
-/* Of a set of prepared SYNs, the first that are of one run: takes them out of it. */
+/* Of a set of prepared SYNs, those of the first one's run: takes them out of it. */
 static inline const struct sw_admission_run *next_stretch(const struct sw_syn_admissions *syns, uint32_t *set,
 	uint32_t *stretch)
 {

@@ -44,7 +44,7 @@ struct sw_limiter_lanes {
 
 _Static_assert(sizeof(struct sw_limiter_lanes) == 128, "an index is a shift");
 
-/* What sources in a row have in common. */
+/* What sources of one family have in common, towards one service. */
 struct sw_lanes_run {
 	struct sw_limiter_table *table;
 	const struct sw_limiter_levels *levels; /* of their family */

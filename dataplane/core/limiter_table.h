@@ -48,7 +48,7 @@ enum { SW_LIMITER_WAYS = 4, SW_LIMITER_ENTRY_BYTES = 16 };
 #define SW_NOTE_RECORD 0x40000000u
 #define SW_NOTE_MOVED 0x20000000u
 #define SW_NOTE_VALUE 0x1fffffffu
-#define SW_NOTE_ENOUGH 0x08000000u /* without a record, counting ends here: far beyond what makes one, and below the next */
+#define SW_NOTE_ENOUGH 0x08000000u /* without a record: counting ends here, far beyond what makes one, lest it reach BLOCKED */
 #define SW_NOTE_BLOCKED 0x10000000u
 #define SW_NOTE_DROPPED 0x08000000u
 #define SW_NOTE_TELL 0x04000000u /* where the number of SYNs overflows */

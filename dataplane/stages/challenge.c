@@ -111,7 +111,7 @@ struct run *sw_answers_begin_run(struct sw_worker *w, struct answers *a, const s
 	}
 	memcpy(&promise, &key[0], sizeof(promise));
 	begin_new_run(w, a, run, p, promise);
-	if (a->run_count == 1) { /* the others of the burst would find it changed */
+	if (a->run_count == 1) { /* what the others of these answers found in memos must stand until they are written */
 		memcpy(memo->key, key, sizeof(key));
 		memo->terms = run->terms;
 		memo->form = *run->form;
@@ -259,18 +259,20 @@ sw_challenge_fn sw_challenge_for(enum sw_isa isa)
 
 void sw_stage_challenge(struct sw_worker *w, struct sw_burst *b)
 {
-	const struct sw_syn_admissions *a = &b->admissions;
+	const struct sw_syn_admissions *admissions = &b->admissions;
 	uint32_t set = b->pending & b->syns;
 
 	if (set == 0)
 		return;
 	sw_decide_all(b, set, SW_ANSWER);
-	for (unsigned int k = 0; k < a->run_count && a->run_count <= SW_BURST / APART_MIN; k++) {
-		const uint32_t run = set & a->runs[k].set;
-		if (__builtin_popcount(run) < APART_MIN)
+	/* More runs than that cannot all be long enough, and hardly any is. */
+	const unsigned int runs = admissions->run_count <= SW_BURST / APART_MIN ? admissions->run_count : 0;
+	for (unsigned int k = 0; k < runs; k++) {
+		const uint32_t apart = set & admissions->runs[k].set;
+		if (__builtin_popcount(apart) < APART_MIN)
 			continue;
-		w->challenge(w, b, run);
-		set &= ~run;
+		w->challenge(w, b, apart);
+		set &= ~apart;
 	}
 	if (set)
 		w->challenge(w, b, set);

@@ -13,8 +13,8 @@ struct run {
 };
 
 /*
- * What the first run of the last burst was answered with, for the next: under a flood all bursts begin alike. By family, and
- * by slot, so that a flood of a few services does not forget. It only saves work: all follows from the key.
+ * What the first run of some answers was made of, for those of the next burst: in a flood of one service, or of a few, they
+ * ask for the same. By family, and by slot, of which some share one. It only saves work: all follows from the key.
  */
 enum { SW_ANSWER_MEMOS = 4 };
 struct sw_answer_memo {

@@ -131,6 +131,9 @@ static inline uint32_t group_of(const struct sw_worker *w, uint32_t class)
 	return class == SW_SOURCE_CLASS_NONE ? SW_NONE : sw_prefix_table_class(w->policy->sources, class)->group;
 }
 
+/* Where so many go alone most do, and to look for their like does not pay: the rest in runs of neighbours. */
+enum { LONE_MAX = 2 };
+
 static inline bool same_run(const struct sw_burst *b, unsigned int i, unsigned int k)
 {
 	return b->services[i] == b->services[k] && b->packets[i].is_ipv6 == b->packets[k].is_ipv6;
@@ -156,21 +159,20 @@ static inline uint32_t find_alike(const struct sw_burst *b, uint32_t set)
 unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, uint32_t set,
 	struct sw_admission_run runs[SW_BURST])
 {
-	unsigned int count = 0, latest = 0;
+	unsigned int count = 0, lone = 0, latest = SW_BURST;
 
 	if (set != 0 && b->one_server) { /* of one family, then */
 		runs[0] = run_of(w, b, set);
 		return 1;
 	}
-	for (uint32_t alike = 0; set; set &= ~alike) {
-		alike = find_alike(b, set);
+	while (set != 0 && lone < LONE_MAX) {
+		const uint32_t alike = find_alike(b, set);
 		runs[count++] = run_of(w, b, alike);
-		latest = (unsigned int)__builtin_ctz(alike);
-		if (alike == 1u << latest) /* where one goes alone many do, and to look for their like does not pay */
-			break;
+		lone += (alike & (alike - 1)) == 0;
+		set &= ~alike;
 	}
 	for (unsigned int i; sw_next(&set, &i); latest = i) {
-		if (same_run(b, i, latest))
+		if (latest != SW_BURST && same_run(b, i, latest))
 			runs[count - 1].set |= 1u << i;
 		else
 			runs[count++] = run_of(w, b, 1u << i);

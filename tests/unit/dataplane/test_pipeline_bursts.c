@@ -160,6 +160,19 @@ static void change_sources(struct net *n, uint64_t *random, const struct sw_burs
 			sw_source_block(n->w, i, n->now + 5 * NET_MS);
 }
 
+/* From time to time the worker remembers no more than `first`. */
+static void begin_any_round(struct net *n, uint64_t *random, unsigned int round, const struct memory *first,
+    struct sw_burst *burst)
+{
+	if (round % 50 == 0)
+		restore(n->w, first);
+	n->now += random_below(random, 4 * NET_MS);
+	sw_pipeline_begin(n->w, n->now);
+	any_burst(random, burst);
+	if (round % 10 == 9)
+		change_sources(n, random, burst);
+}
+
 static void bursts_are_decided_as_their_syns(struct net *n)
 {
 	static struct sw_burst burst;
@@ -170,13 +183,7 @@ static void bursts_are_decided_as_their_syns(struct net *n)
 
 	save(n->w, &first);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
-		if (round % 50 == 0)
-			restore(n->w, &first);
-		n->now += random_below(&random, 4 * NET_MS);
-		sw_pipeline_begin(n->w, n->now);
-		any_burst(&random, &burst);
-		if (round % 10 == 9)
-			change_sources(n, &random, &burst);
+		begin_any_round(n, &random, round, &first, &burst);
 		struct outcome together = {.refused = 0}, alone = together;
 		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
 		save(n->w, &before);
@@ -223,13 +230,7 @@ static void refused_ahead_is_refused_anyway(struct net *n)
 
 	save(n->w, &first);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
-		if (round % 50 == 0)
-			restore(n->w, &first);
-		n->now += random_below(&random, 4 * NET_MS);
-		sw_pipeline_begin(n->w, n->now);
-		any_burst(&random, &burst);
-		if (round % 10 == 9)
-			change_sources(n, &random, &burst);
+		begin_any_round(n, &random, round, &first, &burst);
 		struct outcome early = {.refused = 0}, in_turn = early;
 		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
 		if (count != 1) /* the order of runs depends on who is still in them */

@@ -154,6 +154,25 @@ static void refused_sources_get_records(struct net *n)
 	assert_dropped(n, LIMIT_SYN_SOURCE, 20 * 49);
 }
 
+/* While others are refused ahead of all else, the last of a source's tokens is still given. */
+static void last_token_is_given_among_refused_sources(struct net *n)
+{
+	struct session over = session_of(n, 1), other = session_of(n, 2);
+
+	send_syns(&other, 19);
+	send_syns(&over, 30); /* so that the next burst begins with who is over */
+	assert_dropped(n, LIMIT_SYN_SOURCE, 10);
+	client_syn(&over);
+	client_syn(&other);
+	client_syn(&over);
+	net_run(n);
+	assert_dropped(n, LIMIT_SYN_SOURCE, 12);
+	expect_syn_ack(&other);
+	net_expect_nothing(n);
+	send_syns(&other, 1);
+	assert_dropped(n, LIMIT_SYN_SOURCE, 13);
+}
+
 static void shape_busy_claims(struct draft *d)
 {
 	d->boot.source_records = 128;
@@ -277,6 +296,7 @@ static const struct net_case cases[] = {
 	NET_CASE(record_is_told_now_and_then, shape_limited),
 	NET_CASE(records_are_swept_in_slices, shape_many_records),
 	NET_CASE(refused_sources_get_records, shape_two_limited),
+	NET_CASE(last_token_is_given_among_refused_sources, shape_limited),
 	NET_CASE(busy_claims_give_way, shape_busy_claims),
 	NET_CASE(proof_rises_with_what_the_source_shows, NULL),
 	NET_CASE(a_fin_is_no_data, NULL),

@@ -137,43 +137,44 @@ void sw_admission_note_more(struct sw_worker *w, uint64_t *tat, uint32_t note, b
 		sw_source_claim_record(w, sw_limiter_place_of(&w->limiter, tat), source, slot);
 }
 
-/* What SYNs of one run have in common, whose sources may be over their limits. */
-struct overs {
-	const struct sw_packet *packets;
-	uint64_t now, tolerance;
-	uint32_t slot, claims_at;
-};
-
 /* Packet i, whose source's entry is that of `ways` of a line. False: it is not over, or there is more to be said of it. */
-static inline bool refuse(struct sw_worker *w, struct overs o, size_t i, struct sw_limiter_set *line, unsigned int ways)
+static inline bool refuse(struct sw_worker *w, const struct sw_overs *o, size_t i, struct sw_limiter_set *line, unsigned int ways)
 {
 	const size_t way = (size_t)__builtin_ctz(ways);
 	const uint32_t note = line->notes[way];
 
-	if (unlikely((int64_t)(line->tats[way] - o.now) <= (int64_t)o.tolerance || note & SW_NOTE_BLOCKED))
+	if (unlikely((int64_t)(line->tats[way] - o->now) <= (int64_t)o->tolerance || note & SW_NOTE_BLOCKED))
 		return false;
-	if (unlikely(note_syn(&line->notes[way], note, true, o.claims_at)))
-		sw_admission_note_more(w, &line->tats[way], note, true, &o.packets[i].client, o.slot);
+	if (unlikely(note_syn(&line->notes[way], note, true, o->claims_at)))
+		sw_admission_note_more(w, &line->tats[way], note, true, &o->packets[i].client, o->slot);
 	return true;
 }
 
-/* Of a stretch of one run: those who are at home first, then those who may have moved out. */
-static uint32_t refuse_stretch(struct sw_worker *w, struct overs o, const struct sw_limiter_lanes *lanes, uint32_t stretch)
+struct sw_overs_found sw_admission_refuse_at_home(struct sw_worker *w, const struct sw_overs *o,
+	const struct sw_limiter_lanes *lanes, uint32_t set)
 {
-	const struct sw_limiter_table *t = &w->limiter;
-	uint32_t over = 0, away = 0;
+	struct sw_overs_found found = {0, 0};
 
-	for (; stretch; stretch &= stretch - 1) {
-		const size_t i = (size_t)__builtin_ctz(stretch);
+	for (; set; set &= set - 1) {
+		const size_t i = (size_t)__builtin_ctz(set);
 		struct sw_limiter_set *home = lanes[i].home;
 		const unsigned int ways = sw_limiter_ways_with(home, lanes[i].hashes[0]);
-		if (likely(ways != 0)) {
-			over |= (uint32_t)refuse(w, o, i, home, ways) << i;
-		} else if (home->notes[0] & SW_NOTE_MOVED) {
-			away |= 1u << i;
-			sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes[i].hashes[0]));
-		}
+		if (likely(ways != 0))
+			found.over |= (uint32_t)refuse(w, o, i, home, ways) << i;
+		else
+			found.away |= (uint32_t)((home->notes[0] & SW_NOTE_MOVED) != 0) << i;
 	}
+	return found;
+}
+
+/* Those who are not at home, where it says that somebody has moved out. */
+static uint32_t refuse_away(struct sw_worker *w, const struct sw_overs *o, const struct sw_limiter_lanes *lanes, uint32_t away)
+{
+	const struct sw_limiter_table *t = &w->limiter;
+	uint32_t over = 0;
+
+	for (uint32_t set = away; set; set &= set - 1)
+		sw_prefetch_to(w->prefetch.near, sw_limiter_set_of(t, lanes[__builtin_ctz(set)].hashes[0]));
 	for (; away; away &= away - 1) {
 		const size_t i = (size_t)__builtin_ctz(away);
 		struct sw_limiter_set *line = sw_limiter_set_of(t, lanes[i].hashes[0]);
@@ -191,11 +192,12 @@ uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions 
 
 	for (const struct sw_admission_run *run; (run = next_stretch(syns, &set, &stretch)) != NULL;) {
 		const struct sw_rate rate = sw_level_rate(&run->service->syn_rates, 0);
-		const struct overs o = {.packets = packets, .now = w->now, .tolerance = rate.tolerance, .slot = run->service->slot,
+		const struct sw_overs o = {.packets = packets, .now = w->now, .tolerance = rate.tolerance, .slot = run->service->slot,
 			.claims_at = w->policy->evidence_after_syns};
 		if (rate.interval == 0)
 			continue;
-		const uint32_t over = refuse_stretch(w, o, syns->lanes, stretch);
+		const struct sw_overs_found found = w->admission->refuse_at_home(w, &o, syns->lanes, stretch);
+		const uint32_t over = found.over | refuse_away(w, &o, syns->lanes, found.away);
 		sw_set_bytes(reasons, over, (uint8_t)refusal_of(run->service, 1));
 		all |= over;
 	}
@@ -211,7 +213,7 @@ uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions 
 #define SW_TARGET_KEYS
 #include "admission_loops.h"
 
-static const struct sw_admission_loops plain_loops = {prepare_run, place_syns, admit_syns};
+static const struct sw_admission_loops plain_loops = {prepare_run, place_syns, admit_syns, sw_admission_refuse_at_home};
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {

@@ -93,6 +93,15 @@ struct outcome {
 	uint8_t *reasons;
 };
 
+/* In a register: compilers would reckon it anew after each store. */
+static inline struct sw_limiter_lanes *lanes_of(struct sw_syn_admissions *syns, unsigned int i)
+{
+	struct sw_limiter_lanes *lanes = &syns->lanes[i];
+
+	__asm__("" : "+r"(lanes));
+	return lanes;
+}
+
 static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	const struct sw_admission_run *run, uint32_t stretch, struct outcome *out)
 {
@@ -101,35 +110,45 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 	struct service_budget budget = open_budget(w, run->service, stretch);
 	const uint32_t questionable = budget.suffices ? syns->grouped : ~0u;
 	const uint32_t claims_at = w->policy->evidence_after_syns;
-	unsigned int counted = 0;
+	uint32_t special = questionable | syns->unsettled, counted = stretch;
 
-	for (; stretch; stretch &= stretch - 1) {
-		const size_t i = (size_t)__builtin_ctz(stretch);
-		struct sw_limiter_lanes *lanes = &syns->lanes[i];
+	for (uint32_t set = stretch; set; set &= set - 1) {
+		const unsigned int i = (unsigned int)__builtin_ctz(set);
+		struct sw_limiter_lanes *lanes = lanes_of(syns, i);
 		SW_LANES_NEXT next;
-		if (unlikely(syns->unsettled >> i & 1))
+		if (unlikely(special >> i & 1 && syns->unsettled >> i & 1)) {
 			settle(w, syns, &r, i);
+			special |= syns->unsettled;
+		}
 		const unsigned int empty = SW_LANES_OF(look)(&look, lanes, &next);
-		const uint32_t note = *lanes->note;
+		uint32_t *const at = lanes->note;
+		const uint32_t note = *at;
+		bool decides = false;
+		if (unlikely(note & (SW_NOTE_PINNED | SW_NOTE_BLOCKED) || special >> i & 1)) {
+			out->proven |= (note & SW_NOTE_PINNED ? 1u : 0) << i;
+			decides = note & SW_NOTE_BLOCKED || questionable >> i & 1;
+		}
 		enum sw_drop_reason reason = SW_ADMITTED;
-		if (unlikely(note & SW_NOTE_BLOCKED || questionable >> i & 1))
+		if (unlikely(decides)) {
 			reason = sw_admission_decide(w, run->service, group_of(syns, i), empty, note, &budget);
-		else if (unlikely(empty != 0))
+			counted &= ~(1u << i);
+		} else if (unlikely(empty != 0)) {
 			reason = refusal_of(run->service, empty);
-		else
-			counted++;
+			counted &= ~(1u << i);
+		}
+		bool more;
 		if (unlikely(reason != SW_ADMITTED)) {
 			out->refused |= 1u << i;
 			out->reasons[i] = (uint8_t)reason;
+			more = note_syn(at, note, true, claims_at);
 		} else {
 			SW_LANES_OF(take)(lanes, &next);
+			more = note_syn(at, note, false, claims_at);
 		}
-		if (unlikely(note & SW_NOTE_PINNED))
-			out->proven |= 1u << i;
-		if (unlikely(note_syn(lanes->note, note, reason != SW_ADMITTED, claims_at)))
+		if (unlikely(more))
 			sw_admission_note_more(w, lanes->tats[0], note, reason != SW_ADMITTED, &packets[i].client, run->service->slot);
 	}
-	close_budget(w, &budget, counted);
+	close_budget(w, &budget, (unsigned int)__builtin_popcount(counted));
 }
 
 /*

@@ -8,6 +8,18 @@
 #include "admission.h"
 #include "core/prefetch.h"
 
+/* What SYNs of one run have in common, whose sources may be over their limits. */
+struct sw_overs {
+	const struct sw_packet *packets;
+	uint64_t now, tolerance;
+	uint32_t slot, claims_at;
+};
+
+struct sw_overs_found {
+	uint32_t over; /* they are refused */
+	uint32_t away; /* they are not at home, and may have moved out */
+};
+
 struct sw_admission_loops {
 	void (*prepare)(struct sw_worker *w, const struct sw_admission_run *run, enum sw_limiter_kind kind,
 		const struct sw_address *first, size_t stride, struct sw_limiter_lanes *lanes);
@@ -15,6 +27,8 @@ struct sw_admission_loops {
 		uint8_t reasons[SW_BURST]);
 	uint32_t (*admit_syns)(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 		uint8_t reasons[SW_BURST], uint32_t *proven);
+	struct sw_overs_found (*refuse_at_home)(struct sw_worker *w, const struct sw_overs *overs,
+		const struct sw_limiter_lanes *lanes, uint32_t set);
 };
 
 extern const struct sw_admission_loops sw_admission_loops_avx512;
@@ -42,6 +56,13 @@ __attribute__((noinline)) bool sw_admission_make_entries(struct sw_worker *w, co
  */
 uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions *syns, const struct sw_packet *packets,
 	uint8_t reasons[SW_BURST]);
+
+/*
+ * Of packets of one run, refuses those whose source is at home and over its limit, unless there is more to be said of it.
+ * The plain version of what the loops have for it.
+ */
+struct sw_overs_found sw_admission_refuse_at_home(struct sw_worker *w, const struct sw_overs *overs,
+	const struct sw_limiter_lanes *lanes, uint32_t set);
 
 /* Its entry is there; false: it stands nowhere. */
 static inline bool lanes_have_place(const struct sw_limiter_lanes *lanes, unsigned int level)

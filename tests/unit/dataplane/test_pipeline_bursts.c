@@ -253,6 +253,79 @@ static void refused_ahead_is_refused_anyway(struct net *n)
 	forget(&after);
 }
 
+/* Of one entry, as two left it: which record a source has may differ, what that says may not. */
+static void assert_same_note(uint32_t a, uint32_t b, const struct sw_source_record *of_a, const struct sw_source_record *of_b)
+{
+	const uint32_t index = a & SW_NOTE_RECORD ? SW_NOTE_INDEX : 0;
+
+	assert_int_equal(a & ~index, b & ~index);
+	if (index == 0)
+		return;
+	of_a += a & index;
+	of_b += b & index;
+	assert_memory_equal(&of_a->address, &of_b->address, sizeof(of_a->address));
+	assert_int_equal(of_a->syns, of_b->syns);
+	assert_int_equal(of_a->dropped, of_b->dropped);
+	assert_int_equal(of_a->last_seen_tsc, of_b->last_seen_tsc);
+}
+
+static void assert_same_notes(const struct sw_worker *w, const struct memory *m)
+{
+	const struct sw_limiter_set *others = (const struct sw_limiter_set *)(const void *)m->pieces[0];
+	const struct sw_source_record *records = (const struct sw_source_record *)(const void *)m->pieces[1];
+
+	for (uint64_t i = 0; i <= w->limiter.mask; i++)
+		for (unsigned int way = 0; way < SW_LIMITER_WAYS; way++)
+			assert_same_note(w->limiter.sets[i].notes[way], others[i].notes[way], w->records, records);
+}
+
+/* Some who have no record have been counted as far as that goes. */
+static void exhaust_counts(const struct sw_worker *w, uint64_t *random)
+{
+	for (uint64_t i = 0; i <= w->limiter.mask; i++) {
+		uint32_t *note = &w->limiter.sets[i].notes[random_below(random, SW_LIMITER_WAYS)];
+		if (!(*note & SW_NOTE_RECORD))
+			*note |= SW_NOTE_ENOUGH;
+	}
+}
+
+/* In vectors as one by one, down to what is remembered. */
+static void refused_ahead_alike_in_vectors(struct net *n)
+{
+	static struct sw_burst burst;
+	struct memory first = {.pieces = {NULL}}, before = first, after = first;
+	struct sw_admission_run runs[SW_BURST];
+	uint64_t random = 29;
+	unsigned int ahead = 0, claimed = 0;
+
+	save(n->w, &first);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		begin_any_round(n, &random, round, &first, &burst);
+		if (round % 50 == 25)
+			exhaust_counts(n->w, &random);
+		struct outcome plain = {.refused = 0}, vectors = plain;
+		const unsigned int count = sw_burst_runs(n->w, &burst, burst.syns, runs);
+		const uint32_t free_before = n->w->free_record_count;
+		save(n->w, &before);
+		n->w->admission = sw_admission_loops_for(SW_ISA_SCALAR);
+		admit(n->w, &burst, runs, count, true, &plain);
+		save(n->w, &after);
+		restore(n->w, &before);
+		n->w->admission = sw_admission_loops_for(sw_isa_best(SW_ISA_AVX512));
+		admit(n->w, &burst, runs, count, true, &vectors);
+		ahead += (unsigned int)__builtin_popcount(burst.admissions.over);
+		claimed += free_before - n->w->free_record_count;
+		assert_memory_equal(&vectors, &plain, sizeof(plain));
+		assert_same_buckets(n->w, &after);
+		assert_same_notes(n->w, &after);
+	}
+	assert_true(ahead > 1000 && claimed > 100);
+	restore(n->w, &first);
+	forget(&first);
+	forget(&before);
+	forget(&after);
+}
+
 static unsigned int kind_of(const struct sw_burst *b, unsigned int i)
 {
 	return b->services[i] * 2 + b->packets[i].is_ipv6;
@@ -329,6 +402,13 @@ static void shape_bursts_roomy(struct draft *d)
 	d->boot.source_records = 256;
 }
 
+/* Sources are over their limits before they get a record. */
+static void shape_bursts_late(struct draft *d)
+{
+	shape_bursts_roomy(d);
+	d->global.evidence_after_syns = 9;
+}
+
 static void shape_bursts_crowded(struct draft *d)
 {
 	shape_bursts(d);
@@ -348,6 +428,8 @@ static const struct net_case cases[] = {
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_crowded),
 	NET_CASE_ONCE(bursts_are_decided_as_their_syns, shape_bursts_far_from_home),
 	NET_CASE_ONCE(refused_ahead_is_refused_anyway, shape_bursts_roomy),
+	NET_CASE_ONCE(refused_ahead_alike_in_vectors, shape_bursts_roomy),
+	NET_CASE_ONCE(refused_ahead_alike_in_vectors, shape_bursts_late),
 	NET_CASE_ONCE(runs_are_of_a_kind, shape_bursts),
 };
 

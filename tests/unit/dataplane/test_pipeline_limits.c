@@ -516,7 +516,8 @@ static void syns_are_prepared_once(struct net *n)
 
 	session_establish(&live);
 	real_loops = n->w->admission;
-	counting = (struct sw_admission_loops){count_prepared, real_loops->place_syns, real_loops->admit_syns};
+	counting = *real_loops;
+	counting.prepare = count_prepared;
 	n->w->admission = &counting;
 	prepared = 0;
 	for (unsigned int k = 1; k <= 10; k++) {

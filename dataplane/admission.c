@@ -57,7 +57,35 @@ static uint32_t make_entry(struct sw_worker *w, const struct sw_lanes_run *run, 
 	return at;
 }
 
-bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes,
+/* Whether any of these levels stands in one of these lines. */
+static inline bool stand_in(const struct sw_limiter_lanes *lanes, unsigned int levels, const struct sw_limiter_set *a,
+	const struct sw_limiter_set *b, const struct sw_limiter_set *c)
+{
+	bool stands = false;
+
+	for (unsigned int l; sw_next(&levels, &l);)
+		stands |= lanes->sets[l] == a || lanes->sets[l] == b || lanes->sets[l] == c;
+	return stands;
+}
+
+/* What is missing in a flood of forged sources: the source and its neighbourhood. False: no entry has been made. */
+static bool make_pair(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes, unsigned int missing)
+{
+	struct sw_limiter_table *t = run->table;
+	const uint32_t home = run->levels->home;
+	uint64_t *buckets[2];
+
+	/* Of those that are wider none must have to be kept out of it: see make_entry(). */
+	if (home == 0 || missing != (1u | 1u << home) ||
+		stand_in(lanes, run->wanted & ~missing, lanes->home, lanes->sets[0], lanes->sets[home]) ||
+		!w->admission->add_pair(t, lanes->home, lanes->hashes[0], lanes->hashes[home], w->now, buckets))
+		return false;
+	lanes->tats[0] = buckets[0];
+	lanes->tats[home] = buckets[1];
+	return true;
+}
+
+static void make_one_by_one(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes,
 	unsigned int missing)
 {
 	struct sw_limiter_table *t = run->table;
@@ -70,6 +98,16 @@ bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *r
 	for (unsigned int l = 0; taken_over != t->taken_over && l < SW_LANES; l++)
 		if (!lanes_have_place(lanes, l)) /* given up for another of these lanes */
 			lanes->tats[l] = &t->nowhere.tats[l];
+}
+
+bool sw_admission_make_entries(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes,
+	unsigned int missing)
+{
+	struct sw_limiter_table *t = run->table;
+	const uint32_t taken_over = t->taken_over;
+
+	if (!make_pair(w, run, lanes, missing))
+		make_one_by_one(w, run, lanes, missing);
 	lanes->note = sw_limiter_note_beside(lanes->tats[0]);
 	memset(&t->nowhere, 0, sizeof(t->nowhere)); /* full, and of no connections, whatever was written there before */
 	return taken_over != t->taken_over;
@@ -213,7 +251,8 @@ uint32_t sw_admission_refuse_over(struct sw_worker *w, struct sw_syn_admissions 
 #define SW_TARGET_KEYS
 #include "admission_loops.h"
 
-static const struct sw_admission_loops plain_loops = {prepare_run, place_syns, admit_syns, sw_admission_refuse_at_home};
+static const struct sw_admission_loops plain_loops = {prepare_run, place_syns, admit_syns, sw_admission_refuse_at_home,
+	sw_limiter_add_pair};
 
 const struct sw_admission_loops *sw_admission_loops_for(enum sw_isa isa)
 {

@@ -160,4 +160,5 @@ static SW_AVX512 struct sw_overs_found refuse_at_home(struct sw_worker *w, const
 	return found;
 }
 
-const struct sw_admission_loops sw_admission_loops_avx512 = {prepare_run, place_syns, admit_syns, refuse_at_home};
+const struct sw_admission_loops sw_admission_loops_avx512 = {prepare_run, place_syns, admit_syns, refuse_at_home,
+	sw_limiter_add_pair_avx512};

@@ -29,6 +29,7 @@ struct sw_admission_loops {
 		uint8_t reasons[SW_BURST], uint32_t *proven);
 	struct sw_overs_found (*refuse_at_home)(struct sw_worker *w, const struct sw_overs *overs,
 		const struct sw_limiter_lanes *lanes, uint32_t set);
+	sw_limiter_add_pair_fn *add_pair;
 };
 
 extern const struct sw_admission_loops sw_admission_loops_avx512;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "limiter_table.h"
+#include "limiter_parts.h"
 
 #include <nmmintrin.h>
 #include <string.h>
@@ -40,9 +40,6 @@ size_t sw_limiter_bytes(uint64_t entries, uint64_t *mask_out)
 	return sets * sizeof(struct sw_limiter_set);
 }
 
-/* More than any debt in cycles: whoever has it stands behind all who have not. */
-#define WIDE_DEBT (1ll << 62)
-
 /* For each of two ways ones where a bit of its word is set; `words` in the lower half. */
 static inline __m128i ways_with_bit(__m128i words, int bit)
 {
@@ -61,43 +58,49 @@ static inline __m128i full_for(const struct sw_limiter_set *set, unsigned int wa
 	const __m128i free = _mm_cvtepi32_epi64(_mm_cmpeq_epi32(fingerprints, _mm_setzero_si128()));
 	const __m128i cycles = _mm_sub_epi64(_mm_set1_epi64x((long long)now), _mm_load_si128((const __m128i *)&set->tats[way]));
 	const __m128i wide_debt = _mm_and_si128(ways_with_bit(fingerprints, WIDE_BIT), _mm_cmpgt_epi64(_mm_setzero_si128(), cycles));
-	const __m128i value = _mm_sub_epi64(cycles, _mm_and_si128(wide_debt, _mm_set1_epi64x(WIDE_DEBT)));
+	const __m128i value = _mm_sub_epi64(cycles, _mm_and_si128(wide_debt, _mm_set1_epi64x(SW_LIMITER_WIDE_DEBT)));
 
 	_Static_assert(SW_LIMITER_WIDE == 1u << WIDE_BIT && SW_NOTE_PINNED == 1u << PINNED_BIT, "the bits");
 	return _mm_blendv_epi8(_mm_blendv_epi8(value, _mm_set1_epi64x(INT64_MAX), free), _mm_set1_epi64x(INT64_MIN),
 		ways_with_bit(notes, PINNED_BIT));
 }
 
-/* A free way, otherwise the one that nothing pins and whose bucket has been full for longest; NONE: all are pinned. */
-static uint32_t least_deserving(const struct sw_limiter_table *t, uint64_t line_hash, uint64_t now, int64_t *full_for_out)
+/* How deserving the entries of a line are: full_for() of its four ways. */
+struct ranking {
+	__m128i low, high;
+};
+
+static inline struct ranking rank(const struct sw_limiter_set *set, uint64_t now)
 {
-	const struct sw_limiter_set *set = sw_limiter_set_of(t, line_hash);
-	const __m128i low = full_for(set, 0, now), high = full_for(set, 2, now), is_high = _mm_cmpgt_epi64(high, low);
-	const __m128i best = _mm_blendv_epi8(low, high, is_high); /* of ways 0 and 2, of ways 1 and 3 */
+	return (struct ranking){full_for(set, 0, now), full_for(set, 2, now)};
+}
+
+/* A free way, otherwise the one that nothing pins and whose bucket has been full for longest. */
+static inline struct victim least_deserving(struct ranking r)
+{
+	const __m128i is_high = _mm_cmpgt_epi64(r.high, r.low);
+	const __m128i best = _mm_blendv_epi8(r.low, r.high, is_high); /* of ways 0 and 2, of ways 1 and 3 */
 	const int64_t even = _mm_extract_epi64(best, 0), odd = _mm_extract_epi64(best, 1);
 	const bool is_odd = odd > even;
 	const uint32_t upper = (uint32_t)_mm_movemask_pd(_mm_castsi128_pd(is_high)) >> is_odd & 1;
 
 	_Static_assert(SW_LIMITER_WAYS == 4, "two pairs");
-	*full_for_out = is_odd ? odd : even;
-	if (*full_for_out == INT64_MIN)
-		return SW_LIMITER_NONE;
-	return (uint32_t)(line_hash & t->mask) * SW_LIMITER_WAYS + upper * 2 + is_odd;
+	return (struct victim){is_odd ? odd : even, upper * 2 + is_odd};
 }
 
-/* At home, if a place is free there or nobody has missed it for long; else wherever the less deserving entry stands. */
 static uint32_t choose(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now)
 {
-	int64_t at_home, elsewhere;
-	const uint32_t home = least_deserving(t, key.home, now, &at_home);
+	struct sw_limiter_set *home = sw_limiter_set_of(t, key.home), *own = sw_limiter_set_of(t, key.hash);
+	const struct victim at_home = least_deserving(rank(home, now));
 
-	if (at_home >= SW_LIMITER_IDLE_CYCLES || ((key.hash ^ key.home) & t->mask) == 0)
-		return home;
-	const uint32_t other = least_deserving(t, key.hash, now, &elsewhere);
-	if (other == SW_LIMITER_NONE || elsewhere <= at_home)
-		return home;
-	sw_limiter_set_of(t, key.home)->notes[0] |= SW_NOTE_MOVED;
-	return other;
+	if (at_home.full_for < SW_LIMITER_IDLE_CYCLES && own != home) {
+		const struct victim elsewhere = least_deserving(rank(own, now));
+		if (moves_out(at_home, elsewhere)) {
+			home->notes[0] |= SW_NOTE_MOVED;
+			return sw_limiter_place(t, own, elsewhere.way);
+		}
+	}
+	return at_home.full_for == INT64_MIN ? SW_LIMITER_NONE : sw_limiter_place(t, home, at_home.way);
 }
 
 uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
@@ -119,10 +122,19 @@ uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, u
 	struct sw_limiter_set *set = &t->sets[at / SW_LIMITER_WAYS];
 	const unsigned int way = at % SW_LIMITER_WAYS;
 	*evicted = (struct sw_limiter_evicted){set->fingerprints[way], set->notes[way] & ~SW_NOTE_MOVED};
-	t->used += evicted->fingerprint == 0;
-	t->taken_over += evicted->fingerprint != 0;
-	set->fingerprints[way] = sw_limiter_fingerprint(key.hash);
-	sw_limiter_set_note(t, at, 0);
-	set->tats[way] = now;
+	put(t, set, way, key.hash, now);
 	return at;
 }
+
+/* The same once there is a new entry in a way, if it is one of them. */
+static inline struct ranking with_new(struct ranking r, uint32_t way)
+{
+	const __m128i new = _mm_set1_epi64x(way);
+
+	return (struct ranking){_mm_andnot_si128(_mm_cmpeq_epi64(_mm_set_epi64x(1, 0), new), r.low),
+		_mm_andnot_si128(_mm_cmpeq_epi64(_mm_set_epi64x(3, 2), new), r.high)};
+}
+
+#define SW_ADD_PAIR sw_limiter_add_pair
+#define SW_TARGET
+#include "limiter_pair.h"

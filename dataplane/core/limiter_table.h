@@ -283,6 +283,15 @@ uint32_t sw_limiter_insert(struct sw_limiter_table *t, struct sw_limiter_key key
 uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, uint64_t now,
 	struct sw_limiter_evicted *evicted);
 
+/*
+ * A source and its neighbourhood, neither of which is there: the same as sw_limiter_add() of the one and then of the other, in
+ * half the time. False, and nothing has happened: they have to be added one by one, since one of them would take a place of
+ * more consequence, an entry's that has a record, or the other's.
+ */
+typedef bool sw_limiter_add_pair_fn(struct sw_limiter_table *t, struct sw_limiter_set *home, uint64_t source, uint64_t neighbourhood,
+	uint64_t now, uint64_t *buckets[2]);
+sw_limiter_add_pair_fn sw_limiter_add_pair, sw_limiter_add_pair_avx512;
+
 _Static_assert(offsetof(struct sw_limiter_set, tats) == 2 * offsetof(struct sw_limiter_set, notes) &&
 		offsetof(struct sw_limiter_set, notes) == SW_LIMITER_WAYS * sizeof(uint32_t), "sw_limiter_note_beside()");
 _Static_assert(SW_NOTE_INDEX == SW_WORKER_RECORDS_MAX - 1, "room for the index of every record");

@@ -56,7 +56,10 @@ static inline void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned i
 	}
 }
 
-/* Distinct (server, port) pairs of a burst, in the order of their first packets; neighbours are mostly alike. */
+/*
+ * Distinct (server, port) pairs of a burst, in the order of their first packets. While they are SW_FEW, each packet is held against
+ * all of them; then neighbours are, which are mostly alike, and a pair may be there more than once.
+ */
 struct lookups {
 	const struct sw_address *servers[SW_BURST];
 	uint16_t ports[SW_BURST];
@@ -65,12 +68,31 @@ struct lookups {
 	unsigned int count;
 };
 
+static inline bool is_pair(const struct lookups *l, unsigned int k, const struct sw_packet *p)
+{
+	return (l->ports[k] == p->server_port) & sw_address_equal(l->servers[k], &p->server);
+}
+
+/* Without a branch on which of a few it is: where they come in turns nobody could predict it. */
+static inline bool find_among_few(struct lookups *l, const struct sw_packet *p, unsigned int i)
+{
+	uint32_t found = 0;
+
+	for (unsigned int k = 0; k < l->count; k++) {
+		const uint32_t same = is_pair(l, k, p);
+		l->packets[k] |= same << i;
+		found |= same;
+	}
+	return found;
+}
+
 static inline void look_up(struct lookups *l, const struct sw_packet *p, unsigned int i)
 {
-	const unsigned int last = l->count - 1;
-
-	if (l->count && l->ports[last] == p->server_port && sw_address_equal(l->servers[last], &p->server)) {
-		l->packets[last] |= 1u << i;
+	if (l->count <= SW_FEW) {
+		if (find_among_few(l, p, i))
+			return;
+	} else if (is_pair(l, l->count - 1, p)) {
+		l->packets[l->count - 1] |= 1u << i;
 		return;
 	}
 	l->servers[l->count] = &p->server;
@@ -194,17 +216,16 @@ static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service
 }
 
 /* The same of SYNs, once it is clear which are whole. */
-static void count_syns(struct sw_worker *w, const struct sw_burst *b, uint32_t syns)
+static void count_syns(struct sw_worker *w, const struct sw_burst *b, const struct lookups *l, uint32_t syns)
 {
-	const unsigned int all = (unsigned int)__builtin_popcount(syns);
-
-	w->totals.count[SW_COUNT_SYN_RECEIVED] += all;
-	if (syns && b->one_server) {
-		w->services[b->slots[__builtin_ctz(syns)]].count[SW_COUNT_SYN_RECEIVED] += all;
-		return;
-	}
-	for (unsigned int i; sw_next(&syns, &i);)
+	w->totals.count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
+	for (unsigned int i; l->count > SW_FEW && sw_next(&syns, &i);)
 		w->services[b->slots[i]].count[SW_COUNT_SYN_RECEIVED]++;
+	for (unsigned int k = 0; syns && k < l->count; k++) {
+		const uint32_t these = syns & l->packets[k];
+		if (these)
+			w->services[b->slots[__builtin_ctz(these)]].count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(these);
+	}
 }
 
 void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over)
@@ -226,7 +247,7 @@ void sw_stage_classify(struct sw_worker *w, struct sw_burst *b, bool handed_over
 	sw_decide_all(b, unprotected, SW_FORWARD);
 	if (unlikely(b->ol_flags & SUMS_IN_DOUBT))
 		bad |= find_wrong_sums(b, own);
-	count_syns(w, b, b->syns & own);
+	count_syns(w, b, &l, b->syns & own);
 	bad &= b->pending;
 	for (unsigned int i; sw_next(&bad, &i);)
 		drop_if_guarded(w, b, i, sw_service_of(w, b, i)->mode, b->packets[i].reason);

@@ -131,9 +131,6 @@ static inline uint32_t group_of(const struct sw_worker *w, uint32_t class)
 	return class == SW_SOURCE_CLASS_NONE ? SW_NONE : sw_prefix_table_class(w->policy->sources, class)->group;
 }
 
-/* Where so many go alone most do, and to look for their like does not pay: the rest in runs of neighbours. */
-enum { LONE_MAX = 2 };
-
 static inline bool same_run(const struct sw_burst *b, unsigned int i, unsigned int k)
 {
 	return b->services[i] == b->services[k] && b->packets[i].is_ipv6 == b->packets[k].is_ipv6;
@@ -165,7 +162,7 @@ unsigned int sw_burst_runs(const struct sw_worker *w, const struct sw_burst *b, 
 		runs[0] = run_of(w, b, set);
 		return 1;
 	}
-	while (set != 0 && lone < LONE_MAX) {
+	while (set != 0 && lone < SW_LONE_MAX) {
 		const uint32_t alike = find_alike(b, set);
 		runs[count++] = run_of(w, b, alike);
 		lone += (alike & (alike - 1)) == 0;

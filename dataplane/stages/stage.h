@@ -180,6 +180,12 @@ static inline void sw_decide(struct sw_burst *b, unsigned int i, enum sw_verdict
 	b->pending &= ~(1u << i);
 }
 
+/* Of what a burst holds packets in turns: up to so many kinds each packet is held against all of them. */
+enum { SW_FEW = 4 };
+
+/* Where so many of a burst are alone of their kind most are, and to look for the like of the others does not pay. */
+enum { SW_LONE_MAX = 2 };
+
 /* The set of those whose value in an array of a burst is this one. */
 static inline uint32_t sw_find_equal(const uint32_t values[SW_BURST], uint32_t value)
 {

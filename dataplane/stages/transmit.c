@@ -127,9 +127,9 @@ static void free_all(const struct sw_burst *b, struct rte_mbuf **mbufs, unsigned
 		rte_pktmbuf_free_bulk(mbufs, count);
 }
 
-static void carry_out(struct sw_worker *w, struct sw_burst *b, unsigned int first, unsigned int count)
+/* Packets like the first one, which is packet `first`. */
+static void carry_out(struct sw_worker *w, const struct sw_burst *b, unsigned int first, struct rte_mbuf **mbufs, unsigned int count)
 {
-	struct rte_mbuf **mbufs = b->mbufs + first;
 	const uint32_t slot = b->slots[first];
 	const unsigned int back = b->link * SW_SIDES + b->side, on = b->link * SW_SIDES + sw_other(b->side);
 
@@ -205,14 +205,43 @@ static inline uint32_t same_byte(const uint8_t bytes[SW_BURST])
 		(uint32_t)_mm_movemask_epi8(alike(first, second)) << 16;
 }
 
+/* One service after the other, of packets whose order is of no matter. */
+static void carry_out_by_service(struct sw_worker *w, const struct sw_burst *b, uint32_t set)
+{
+	struct rte_mbuf *mbufs[SW_BURST];
+	unsigned int lone = 0;
+
+	while (set) {
+		const unsigned int first = (unsigned int)__builtin_ctz(set);
+		uint32_t alike = lone < SW_LONE_MAX ? set & sw_find_equal(b->slots, b->slots[first]) : set & -set;
+		unsigned int count = 0;
+		set &= ~alike;
+		for (unsigned int i; sw_next(&alike, &i);)
+			mbufs[count++] = b->mbufs[i];
+		carry_out(w, b, first, mbufs, count);
+		lone += count == 1;
+	}
+}
+
+/* A flood of a few services: every packet is answered, or dropped for the same reason. */
+static inline bool differ_by_service_alone(const struct sw_burst *b, uint32_t same_fate)
+{
+	return (sw_burst_all(b) & ~same_fate & ~1u) == 0 && b->admissions.run_count <= SW_FEW &&
+		(b->verdicts[0] == SW_ANSWER || b->verdicts[0] == SW_DROP);
+}
+
 void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 {
-	const uint32_t same = same_byte(b->verdicts) & same_byte(b->reasons) & same_slot(b->slots);
-	uint32_t begins = sw_burst_all(b) & ~same & ~1u; /* runs, behind the first */
+	const uint32_t same_fate = same_byte(b->verdicts) & same_byte(b->reasons);
+	uint32_t begins = sw_burst_all(b) & ~(same_fate & same_slot(b->slots)) & ~1u; /* runs, behind the first */
 
+	if (begins && differ_by_service_alone(b, same_fate)) {
+		carry_out_by_service(w, b, sw_burst_all(b));
+		return;
+	}
 	for (unsigned int first = 0, end; first < b->count; first = end) {
 		if (!sw_next(&begins, &end))
 			end = b->count;
-		carry_out(w, b, first, end - first);
+		carry_out(w, b, first, b->mbufs + first, end - first);
 	}
 }

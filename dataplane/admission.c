@@ -58,7 +58,7 @@ static uint32_t make_entry(struct sw_worker *w, const struct sw_lanes_run *run, 
 }
 
 /* Whether any of these levels stands in one of these lines. */
-static inline bool stand_in(const struct sw_limiter_lanes *lanes, unsigned int levels, const struct sw_limiter_set *a,
+static inline bool stand_in_any(const struct sw_limiter_lanes *lanes, unsigned int levels, const struct sw_limiter_set *a,
 	const struct sw_limiter_set *b, const struct sw_limiter_set *c)
 {
 	bool stands = false;
@@ -75,9 +75,9 @@ static bool make_pair(struct sw_worker *w, const struct sw_lanes_run *run, struc
 	const uint32_t home = run->levels->home;
 	uint64_t *buckets[2];
 
-	/* Of those that are wider none must have to be kept out of it: see make_entry(). */
+	/* None of the others may stand where one of the two could go: see make_entry(). */
 	if (home == 0 || missing != (1u | 1u << home) ||
-		stand_in(lanes, run->wanted & ~missing, lanes->home, lanes->sets[0], lanes->sets[home]) ||
+		stand_in_any(lanes, run->wanted & ~missing, lanes->home, lanes->sets[0], lanes->sets[home]) ||
 		!w->admission->add_pair(t, lanes->home, lanes->hashes[0], lanes->hashes[home], w->now, buckets))
 		return false;
 	lanes->tats[0] = buckets[0];

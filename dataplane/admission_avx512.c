@@ -14,7 +14,8 @@
 
 enum { FOUR = 4, HALF = SW_BURST / 2 };
 
-_Static_assert(SW_LIMITER_WAYS == 4 && HALF * SW_LIMITER_WAYS == 64, "ways of four packets fill a vector, those of half a burst a word");
+_Static_assert(SW_LIMITER_WAYS == 4 && HALF * SW_LIMITER_WAYS == 64,
+	"ways of four packets fill a vector, those of half a burst a word");
 
 /* What note_syn() knows, and refuse() in admission.c, in each lane. */
 struct overs512 {
@@ -42,10 +43,9 @@ static inline SW_AVX512 struct overs512 open_overs(const struct sw_overs *o)
 	};
 }
 
-/* What was found in ways, a bit each. */
-struct ways {
-	uint64_t at_home, over, moved; /* of half a burst */
-	uint32_t more;                 /* of four: what has been counted is not all */
+/* What was found in the ways of half a burst, a bit each. */
+struct found_ways {
+	uint64_t at_home, over, moved;
 };
 
 static inline SW_AVX512 __m512i four_of(const void *a, const void *b, const void *c, const void *d)
@@ -65,11 +65,15 @@ static inline SW_AVX512 __mmask8 are_ahead(const struct overs512 *k, const uint6
 	return _mm512_cmpgt_epi64_mask(_mm512_sub_epi64(eight, k->now), k->tolerance);
 }
 
-/* Four packets of four homes; `at`: of the first one, in half a burst. Notes are as they were before in `before`. */
-static inline SW_AVX512 void refuse_four(const struct overs512 *k, const struct sw_limiter_lanes four[FOUR], unsigned int at,
-	struct ways *found, __m512i *before)
+/*
+ * Four packets of four homes; `at`: of the first one, in half a burst. Returns the ways of whose notes there is more to be said;
+ * `before`: what these were.
+ */
+static inline SW_AVX512 __mmask16 refuse_four(const struct overs512 *k, const struct sw_limiter_lanes four[FOUR], unsigned int at,
+	struct found_ways *found, __m512i *before)
 {
 	struct sw_limiter_set *const a = four[0].home, *const b = four[1].home, *const c = four[2].home, *const d = four[3].home;
+	/* sw_limiter_fingerprint(): hashes of lanes have its lowest bit already. */
 	__m512i names = _mm512_set1_epi32((int)(four[0].hashes[0] >> 32));
 	names = _mm512_mask_set1_epi32(names, 0x00f0, (int)(four[1].hashes[0] >> 32));
 	names = _mm512_mask_set1_epi32(names, 0x0f00, (int)(four[2].hashes[0] >> 32));
@@ -93,8 +97,8 @@ static inline SW_AVX512 void refuse_four(const struct overs512 *k, const struct 
 	found->at_home |= (uint64_t)at_home << at * SW_LIMITER_WAYS;
 	found->over |= (uint64_t)over << at * SW_LIMITER_WAYS;
 	found->moved |= (uint64_t)_mm512_test_epi32_mask(notes, k->moved) << at * SW_LIMITER_WAYS;
-	found->more = tell | claims;
 	*before = notes;
+	return tell | claims;
 }
 
 static __attribute__((noinline)) SW_AVX512 void note_more(struct sw_worker *w, const struct sw_overs *o,
@@ -139,15 +143,15 @@ static SW_AVX512 struct sw_overs_found refuse_at_home(struct sw_worker *w, const
 	struct sw_overs_found found = {0, 0};
 
 	for (size_t half = 0; half < SW_BURST; half += HALF) {
-		struct ways ways = {0};
+		struct found_ways ways = {0};
 		for (size_t i = half; i < half + HALF; i += FOUR) {
 			__m512i before;
 			if ((set >> i & 15) != 15 || unlikely(share_a_home(&lanes[i])))
 				continue;
 			set &= ~(15u << i);
-			refuse_four(&k, &lanes[i], (unsigned int)(i - half), &ways, &before);
-			if (unlikely(ways.more != 0))
-				note_more(w, o, lanes, i, before, ways.more);
+			const __mmask16 more = refuse_four(&k, &lanes[i], (unsigned int)(i - half), &ways, &before);
+			if (unlikely(more != 0))
+				note_more(w, o, lanes, i, before, more);
 		}
 		found.over |= packets_of(ways.over) << half;
 		found.away |= (first_ways(ways.moved) & ~packets_of(ways.at_home)) << half;

@@ -116,7 +116,7 @@ static SW_TARGET void admit_stretch(struct sw_worker *w, struct sw_syn_admission
 		const unsigned int i = (unsigned int)__builtin_ctz(set);
 		struct sw_limiter_lanes *lanes = lanes_of(syns, i);
 		SW_LANES_NEXT next;
-		if (unlikely(special >> i & 1 && syns->unsettled >> i & 1)) {
+		if (unlikely(special >> i & 1 && syns->unsettled >> i & 1)) { /* the former is in a register */
 			settle(w, syns, &r, i);
 			special |= syns->unsettled;
 		}

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* sw_limiter_add_pair() with the four ways of a line in one vector. */
-#include <immintrin.h>
-
+#include "limiter_lanes_avx512.h"
 #include "limiter_parts.h"
 
-#define SW_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2")))
+#define SW_TARGET SW_AVX512
 
 /* As full_for() in limiter_table.c, a lane for each way. */
 struct ranking {

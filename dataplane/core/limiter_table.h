@@ -284,9 +284,9 @@ uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, u
 	struct sw_limiter_evicted *evicted);
 
 /*
- * A source and its neighbourhood, neither of which is there: the same as sw_limiter_add() of the one and then of the other, in
- * half the time. False, and nothing has happened: they have to be added one by one, since one of them would take a place of
- * more consequence, an entry's that has a record, or the other's.
+ * A source and its neighbourhood, neither of which is there: the same as sw_limiter_add() of the one and then of the other.
+ * `buckets`: theirs. False, and the table is as it was: they have to be added one by one, since an entry with a record would
+ * have to go, or one of the two for the other, or one finds no place; or their home and their own lines are not three.
  */
 typedef bool sw_limiter_add_pair_fn(struct sw_limiter_table *t, struct sw_limiter_set *home, uint64_t source, uint64_t neighbourhood,
 	uint64_t now, uint64_t *buckets[2]);

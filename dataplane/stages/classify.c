@@ -57,7 +57,7 @@ static inline void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned i
 }
 
 /*
- * Distinct (server, port) pairs of a burst, in the order of their first packets. While they are SW_FEW, each packet is held against
+ * Distinct (server, port) pairs of a burst, in the order of their first packets. While they are SW_FEW at most, each packet is held against
  * all of them; then neighbours are, which are mostly alike, and a pair may be there more than once.
  */
 struct lookups {
@@ -219,9 +219,12 @@ static uint32_t assign(struct sw_worker *w, struct sw_burst *b, uint32_t service
 static void count_syns(struct sw_worker *w, const struct sw_burst *b, const struct lookups *l, uint32_t syns)
 {
 	w->totals.count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(syns);
-	for (unsigned int i; l->count > SW_FEW && sw_next(&syns, &i);)
-		w->services[b->slots[i]].count[SW_COUNT_SYN_RECEIVED]++;
-	for (unsigned int k = 0; syns && k < l->count; k++) {
+	if (l->count > SW_FEW) { /* many pairs of a packet or two each */
+		for (unsigned int i; sw_next(&syns, &i);)
+			w->services[b->slots[i]].count[SW_COUNT_SYN_RECEIVED]++;
+		return;
+	}
+	for (unsigned int k = 0; k < l->count; k++) {
 		const uint32_t these = syns & l->packets[k];
 		if (these)
 			w->services[b->slots[__builtin_ctz(these)]].count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(these);

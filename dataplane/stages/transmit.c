@@ -205,10 +205,11 @@ static inline uint32_t same_byte(const uint8_t bytes[SW_BURST])
 		(uint32_t)_mm_movemask_epi8(alike(first, second)) << 16;
 }
 
-/* One service after the other, of packets whose order is of no matter. */
-static void carry_out_by_service(struct sw_worker *w, const struct sw_burst *b, uint32_t set)
+/* One service after the other; order among services is of no matter. */
+static void carry_out_by_service(struct sw_worker *w, const struct sw_burst *b)
 {
 	struct rte_mbuf *mbufs[SW_BURST];
+	uint32_t set = sw_burst_all(b);
 	unsigned int lone = 0;
 
 	while (set) {
@@ -223,7 +224,10 @@ static void carry_out_by_service(struct sw_worker *w, const struct sw_burst *b, 
 	}
 }
 
-/* A flood of a few services: every packet is answered, or dropped for the same reason. */
+/*
+ * A flood: every packet is answered, or dropped for the same reason; what is forwarded keeps its order. Of SYNs that went through
+ * the limits it is known how many kinds there are.
+ */
 static inline bool differ_by_service_alone(const struct sw_burst *b, uint32_t same_fate)
 {
 	return (sw_burst_all(b) & ~same_fate & ~1u) == 0 && b->admissions.run_count <= SW_FEW &&
@@ -236,7 +240,7 @@ void sw_stage_transmit(struct sw_worker *w, struct sw_burst *b)
 	uint32_t begins = sw_burst_all(b) & ~(same_fate & same_slot(b->slots)) & ~1u; /* runs, behind the first */
 
 	if (begins && differ_by_service_alone(b, same_fate)) {
-		carry_out_by_service(w, b, sw_burst_all(b));
+		carry_out_by_service(w, b);
 		return;
 	}
 	for (unsigned int first = 0, end; first < b->count; first = end) {

@@ -127,21 +127,31 @@ GROWTH_ROUNDS = 3
 MEASURED = ("cycles_per_packet", "bare_cycles", "spread", "table_bytes", "policy_bytes")
 
 
-def growth_point(axis, value):
+def growth_point(axis, value, runs):
     _, _, option, _, case, further = axis
-    return run("--case", case, option, value, "--runs", 9, "--passes", 20, *further, show=False)["cases"][0]
+    return run("--case", case, option, value, "--runs", max(9, runs // 2), "--passes", 20, *further, show=False)["cases"][0]
 
 
-def growth_points(axis):
+def median(values):
+    """None where any is: there is no bare loop for this processor."""
+    values = list(values)
+    return None if None in values else statistics.median(values)
+
+
+def times(cycles, first):
+    return cycles / first if cycles and first else None
+
+
+def growth_points(axis, runs):
     """By turns, and each value against the first one of its round: what neighbours do to one they mostly do to all."""
     _, _, option, values, _, _ = axis
-    rounds = [[growth_point(axis, value) for value in values] for _ in range(GROWTH_ROUNDS)]
+    rounds = [[growth_point(axis, value, runs) for value in values] for _ in range(GROWTH_ROUNDS)]
     points = []
     for i, value in enumerate(values):
-        point = {key: statistics.median(points[i][key] for points in rounds) for key in MEASURED}
+        point = {key: median(points[i][key] for points in rounds) for key in MEASURED}
         point["count"] = 1 << value if option == "--bits" else value
-        point["growth"] = statistics.median(points[i]["cycles_per_packet"] / points[0]["cycles_per_packet"] for points in rounds)
-        point["bare_growth"] = statistics.median(points[i]["bare_cycles"] / points[0]["bare_cycles"] for points in rounds)
+        for growth_key, key in (("growth", "cycles_per_packet"), ("bare_growth", "bare_cycles")):
+            point[growth_key] = median(times(points[i][key], points[0][key]) for points in rounds)
         points.append(point)
     return points
 
@@ -150,16 +160,17 @@ def growth(args):
     report = {}
     for axis in AXES:
         name, unit, _, _, case, _ = axis
-        report[name] = {"case": case, "points": growth_points(axis)}
+        report[name] = {"case": case, "points": growth_points(axis, args.runs)}
         print("%-12s %12s %10s %10s %10s %10s %8s" % (name, unit, "cycles", "growth", "bare", "its growth", "spread"))
         for point in report[name]["points"]:
-            print("%-12s %12d %10.1f %9.2fx %10.1f %9.2fx %7.1f%%" % (
-                case, point["count"], point["cycles_per_packet"], point["growth"], point["bare_cycles"],
-                point["bare_growth"], point["spread"] * 100), flush=True)
-        print()
+            bare = ("%.1f" % point["bare_cycles"], "%.2fx" % point["bare_growth"]) if point["bare_cycles"] else ("-", "-")
+            print("%-12s %12d %10.1f %9.2fx %10s %10s %7.1f%%" % (
+                case, point["count"], point["cycles_per_packet"], point["growth"], *bare, point["spread"] * 100))
+        print(flush=True)
     last = report["sources"]["points"][-1]
     report["sources_growth"], report["sources_growth_bare"] = last["growth"], last["bare_growth"]
-    print("2^24 sources cost %.2f times what 2^16 cost (bare: %.2f); goal 1.45" % (last["growth"], last["bare_growth"]))
+    print("2^24 sources cost %.2f times what 2^16 cost (bare: %s); goal 1.45" % (
+        last["growth"], "%.2f" % last["bare_growth"] if last["bare_growth"] else "-"))
     if args.plot:
         sw_bench_plot.growth(report, args.plot)
     return report

@@ -315,6 +315,8 @@ static void refused_ahead_alike_in_vectors(struct net *n)
 	uint64_t random = 29;
 	unsigned int ahead = 0, claimed = 0;
 
+	if (!sw_isa_has_vaes(sw_isa_best(SW_ISA_AVX512)))
+		skip();
 	save(n->w, &first);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		begin_any_round(n, &random, round, &first, &burst);

@@ -19,6 +19,14 @@ static void shape_services(struct draft *d)
 	}
 }
 
+/* All of it passes. */
+static void shape_services_off(struct draft *d)
+{
+	shape_services(d);
+	for (unsigned int i = 0; i < SERVICES_MAX; i++)
+		d->services[i].mode = SW_MODE_OFF;
+}
+
 /* One SYN of each source. */
 static void shape_services_shut(struct draft *d)
 {
@@ -44,9 +52,9 @@ static void assert_tally_dropped(const struct net *n, enum sw_drop_reason why, c
 		assert_int_equal(n->w->services[i].dropped[why], t->of[i]);
 }
 
-/* A burst of SYNs of any clients, each to any of these services; number k comes from a port that tells it from the others. */
-static void send_burst(struct net *n, uint64_t *random, unsigned int services, struct session s[SW_BURST], unsigned int count,
-    struct tally *sent)
+/* A burst of packets of any clients, each to any of these services; number k comes from a port that tells it from the others. */
+static void send_burst_of(void (*send)(struct session *), struct net *n, uint64_t *random, unsigned int services,
+    struct session s[SW_BURST], unsigned int count, struct tally *sent)
 {
 	for (unsigned int k = 0; k < count; k++) {
 		const unsigned int service = random_below(random, services);
@@ -54,9 +62,15 @@ static void send_burst(struct net *n, uint64_t *random, unsigned int services, s
 		s[k].client_port = (uint16_t)(FIRST_CLIENT_PORT + k);
 		s[k].server_port = (uint16_t)(SERVICE_PORT + service);
 		sent->of[service]++;
-		client_syn(&s[k]);
+		send(&s[k]);
 	}
 	net_run(n);
+}
+
+static void send_burst(struct net *n, uint64_t *random, unsigned int services, struct session s[SW_BURST], unsigned int count,
+    struct tally *sent)
+{
+	send_burst_of(client_syn, n, random, services, s, count, sent);
 }
 
 static unsigned int any_count(uint64_t *random)
@@ -151,10 +165,43 @@ static void each_is_refused_for_its_service(struct net *n)
 	assert_true(mixed > ROUNDS / 8 && all_dropped > ROUNDS / 8);
 }
 
+/* ACKs with no cookie. */
+static void each_is_dropped_for_its_service(struct net *n)
+{
+	struct session s[SW_BURST];
+	struct tally sent = {{0}};
+	uint64_t random = 54;
+
+	n->now += 3600 * NET_HZ; /* none is of a connection that is older than the box */
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		send_burst_of(client_ack, n, &random, counts_of_services[random_below(&random, 6)], s, any_count(&random), &sent);
+		net_expect_nothing(n);
+		assert_tally_dropped(n, SW_DROP_COOKIE_INVALID, &sent);
+	}
+}
+
+static void what_is_forwarded_keeps_its_order(struct net *n)
+{
+	struct session s[SW_BURST];
+	struct tally sent = {{0}};
+	uint64_t random = 55;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		const unsigned int count = any_count(&random);
+		send_burst(n, &random, counts_of_services[random_below(&random, 6)], s, count, &sent);
+		for (unsigned int k = 0; k < count; k++)
+			assert_int_equal(net_expect(n, SW_INSIDE).view.client_port, FIRST_CLIENT_PORT + k);
+		net_expect_nothing(n);
+		assert_tally(n, SW_COUNT_FORWARDED, &sent);
+	}
+}
+
 static const struct net_case cases[] = {
 	NET_CASE(each_is_answered_for_its_service, shape_services),
 	NET_CASE(each_is_lost_for_its_service, shape_services),
 	NET_CASE(each_is_refused_for_its_service, shape_services_shut),
+	NET_CASE(each_is_dropped_for_its_service, shape_services),
+	NET_CASE(what_is_forwarded_keeps_its_order, shape_services_off),
 };
 
 int main(void)

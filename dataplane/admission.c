@@ -69,7 +69,8 @@ static inline bool stand_in_any(const struct sw_limiter_lanes *lanes, unsigned i
 }
 
 /* What is missing in a flood of forged sources: the source and its neighbourhood. False: no entry has been made. */
-static bool make_pair(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes, unsigned int missing)
+static bool make_pair(struct sw_worker *w, const struct sw_lanes_run *run, struct sw_limiter_lanes *lanes,
+	unsigned int missing)
 {
 	struct sw_limiter_table *t = run->table;
 	const uint32_t home = run->levels->home;
@@ -176,7 +177,8 @@ void sw_admission_note_more(struct sw_worker *w, uint64_t *tat, uint32_t note, b
 }
 
 /* Packet i, whose source's entry is that of `ways` of a line. False: it is not over, or there is more to be said of it. */
-static inline bool refuse(struct sw_worker *w, const struct sw_overs *o, size_t i, struct sw_limiter_set *line, unsigned int ways)
+static inline bool refuse(struct sw_worker *w, const struct sw_overs *o, size_t i, struct sw_limiter_set *line,
+	unsigned int ways)
 {
 	const size_t way = (size_t)__builtin_ctz(ways);
 	const uint32_t note = line->notes[way];

@@ -39,7 +39,8 @@ static inline SW_AVX512 struct overs512 open_overs(const struct sw_overs *o)
 		.blocked = constant(SW_NOTE_BLOCKED), .recorded = constant(SW_NOTE_RECORD),
 		.settled = constant(SW_NOTE_RECORD | SW_NOTE_ENOUGH), .syn = constant(SW_NOTE_SYN), .one = constant(1),
 		.dropped = constant(SW_NOTE_DROPPED), .untold = constant(SW_NOTE_DROPPED | SW_NOTE_TELL),
-		.counts = constant(SW_NOTE_RECORD | SW_NOTE_VALUE), .claims_at = constant(o->claims_at), .moved = constant(SW_NOTE_MOVED),
+		.counts = constant(SW_NOTE_RECORD | SW_NOTE_VALUE), .claims_at = constant(o->claims_at),
+		.moved = constant(SW_NOTE_MOVED),
 	};
 }
 
@@ -66,11 +67,11 @@ static inline SW_AVX512 __mmask8 are_ahead(const struct overs512 *k, const uint6
 }
 
 /*
- * Four packets of four homes; `at`: of the first one, in half a burst. Returns the ways of whose notes there is more to be said;
- * `before`: what these were.
+ * Four packets of four homes; `at`: of the first one, in half a burst. Returns the ways of whose notes there is more to be
+ * said; `before`: what these were.
  */
-static inline SW_AVX512 __mmask16 refuse_four(const struct overs512 *k, const struct sw_limiter_lanes four[FOUR], unsigned int at,
-	struct found_ways *found, __m512i *before)
+static inline SW_AVX512 __mmask16 refuse_four(const struct overs512 *k, const struct sw_limiter_lanes four[FOUR],
+	unsigned int at, struct found_ways *found, __m512i *before)
 {
 	struct sw_limiter_set *const a = four[0].home, *const b = four[1].home, *const c = four[2].home, *const d = four[3].home;
 	/* sw_limiter_fingerprint(): hashes of lanes have its lowest bit already. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Two new entries of one home at a time. Included once for each instruction set, by a file that has struct ranking (how deserving the
- * entries of a line are), rank(), least_deserving() and with_new() for it. SW_ADD_PAIR is what to call it, SW_TARGET stands before
- * functions.
+ * Two new entries of one home at a time. Included once for each instruction set, by a file that has struct ranking (how
+ * deserving the entries of a line are), rank(), least_deserving() and with_new() for it. SW_ADD_PAIR is what to call it,
+ * SW_TARGET stands before functions.
  */
 #include "limiter_parts.h"
 
@@ -21,8 +21,8 @@ static inline uint64_t alone(uint64_t number)
 }
 
 /* Without a branch, which nobody could predict. Notes in `at_home` that it has come. */
-static inline SW_TARGET struct choice choose_between(struct sw_limiter_set *home, struct ranking *at_home, struct sw_limiter_set *own,
-	uint64_t now)
+static inline SW_TARGET struct choice choose_between(struct sw_limiter_set *home, struct ranking *at_home,
+	struct sw_limiter_set *own, uint64_t now)
 {
 	const struct victim here = least_deserving(*at_home), there = least_deserving(rank(own, now));
 	const bool moves = moves_out(here, there);
@@ -46,7 +46,8 @@ SW_TARGET bool SW_ADD_PAIR(struct sw_limiter_table *t, struct sw_limiter_set *ho
 
 	buckets[0] = &a.set->tats[a.way];
 	buckets[1] = &b.set->tats[b.way];
-	if (a.nowhere | b.nowhere | recorded | (buckets[0] == buckets[1]) | (own[0] == home) | (own[1] == home) | (own[0] == own[1]))
+	if (a.nowhere | b.nowhere | recorded | (buckets[0] == buckets[1]) | (own[0] == home) | (own[1] == home) |
+		(own[0] == own[1]))
 		return false;
 	home->notes[0] |= a.moves | b.moves ? SW_NOTE_MOVED : 0;
 	put(t, a.set, a.way, source, now);

@@ -9,8 +9,8 @@
 #define SW_LIMITER_WIDE_DEBT (1ll << 62)
 
 /*
- * The least deserving entry of a line: a free way, otherwise the one that nothing pins and whose bucket has been full for longest. Of
- * equals, in the order of ways 0, 2, 1, 3.
+ * The least deserving entry of a line: a free way, otherwise the one that nothing pins and whose bucket has been full for
+ * longest. Of equals, in the order of ways 0, 2, 1, 3.
  */
 struct victim {
 	int64_t full_for; /* INT64_MIN: all are pinned */

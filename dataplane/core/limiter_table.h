@@ -288,8 +288,8 @@ uint32_t sw_limiter_add(struct sw_limiter_table *t, struct sw_limiter_key key, u
  * `buckets`: theirs. False, and the table is as it was: they have to be added one by one, since an entry with a record would
  * have to go, or one of the two for the other, or one finds no place; or their home and their own lines are not three.
  */
-typedef bool sw_limiter_add_pair_fn(struct sw_limiter_table *t, struct sw_limiter_set *home, uint64_t source, uint64_t neighbourhood,
-	uint64_t now, uint64_t *buckets[2]);
+typedef bool sw_limiter_add_pair_fn(struct sw_limiter_table *t, struct sw_limiter_set *home, uint64_t source,
+	uint64_t neighbourhood, uint64_t now, uint64_t *buckets[2]);
 sw_limiter_add_pair_fn sw_limiter_add_pair, sw_limiter_add_pair_avx512;
 
 _Static_assert(offsetof(struct sw_limiter_set, tats) == 2 * offsetof(struct sw_limiter_set, notes) &&

@@ -57,8 +57,8 @@ static inline void hand_over(struct sw_worker *w, struct sw_burst *b, unsigned i
 }
 
 /*
- * Distinct (server, port) pairs of a burst, in the order of their first packets. While they are SW_FEW at most, each packet is held against
- * all of them; then neighbours are, which are mostly alike, and a pair may be there more than once.
+ * Distinct (server, port) pairs of a burst, in the order of their first packets. While they are SW_FEW at most, each packet
+ * is held against all of them; then neighbours are, which are mostly alike, and a pair may be there more than once.
  */
 struct lookups {
 	const struct sw_address *servers[SW_BURST];
@@ -227,7 +227,8 @@ static void count_syns(struct sw_worker *w, const struct sw_burst *b, const stru
 	for (unsigned int k = 0; k < l->count; k++) {
 		const uint32_t these = syns & l->packets[k];
 		if (these)
-			w->services[b->slots[__builtin_ctz(these)]].count[SW_COUNT_SYN_RECEIVED] += (unsigned int)__builtin_popcount(these);
+			w->services[b->slots[__builtin_ctz(these)]].count[SW_COUNT_SYN_RECEIVED] +=
+				(unsigned int)__builtin_popcount(these);
 	}
 }
 

@@ -128,7 +128,8 @@ static void free_all(const struct sw_burst *b, struct rte_mbuf **mbufs, unsigned
 }
 
 /* Packets like the first one, which is packet `first`. */
-static void carry_out(struct sw_worker *w, const struct sw_burst *b, unsigned int first, struct rte_mbuf **mbufs, unsigned int count)
+static void carry_out(struct sw_worker *w, const struct sw_burst *b, unsigned int first, struct rte_mbuf **mbufs,
+	unsigned int count)
 {
 	const uint32_t slot = b->slots[first];
 	const unsigned int back = b->link * SW_SIDES + b->side, on = b->link * SW_SIDES + sw_other(b->side);
@@ -225,8 +226,8 @@ static void carry_out_by_service(struct sw_worker *w, const struct sw_burst *b)
 }
 
 /*
- * A flood: every packet is answered, or dropped for the same reason; what is forwarded keeps its order. Of SYNs that went through
- * the limits it is known how many kinds there are.
+ * A flood: every packet is answered, or dropped for the same reason; what is forwarded keeps its order. Of SYNs that went
+ * through the limits it is known how many kinds there are.
  */
 static inline bool differ_by_service_alone(const struct sw_burst *b, uint32_t same_fate)
 {

@@ -33,7 +33,8 @@ static void any_entry(uint64_t *random, struct sw_limiter_set *set, unsigned int
 		return;
 	}
 	set->fingerprints[way] = (uint32_t)random_next(random) | 1;
-	set->notes[way] |= crowded && random_below(random, 20) ? SW_NOTE_PINNED : notes[random_below(random, random_below(random, 4) ? 3 : 6)];
+	set->notes[way] |= crowded && random_below(random, 20)
+		? SW_NOTE_PINNED : notes[random_below(random, random_below(random, 4) ? 3 : 6)];
 	set->tats[way] = random_below(random, 2) ? NOW - age : NOW + age;
 }
 
@@ -57,7 +58,7 @@ static void assert_same(const struct world *a, const struct world *b)
 	assert_int_equal(a->table.taken_over, b->table.taken_over);
 }
 
-/* One by one. Returns whether that is all that there is to it: nobody with a record had to go, and not the first of the two. */
+/* One by one. Returns whether that is all there is to it: nobody with a record had to go, and not the first of the two. */
 static bool add(struct world *w, const struct sw_limiter_key keys[2], uint32_t at[2])
 {
 	bool plain = true;

@@ -52,7 +52,7 @@ static void assert_tally_dropped(const struct net *n, enum sw_drop_reason why, c
 		assert_int_equal(n->w->services[i].dropped[why], t->of[i]);
 }
 
-/* A burst of packets of any clients, each to any of these services; number k comes from a port that tells it from the others. */
+/* A burst of packets of any clients, each to any of these services; number k comes from a port of its own. */
 static void send_burst_of(void (*send)(struct session *), struct net *n, uint64_t *random, unsigned int services,
     struct session s[SW_BURST], unsigned int count, struct tally *sent)
 {
